@@ -1,0 +1,39 @@
+/*
+ * address: may the fetcher connect there?
+ *
+ * Decides on the socket address itself, after name resolution, for every connection. By default
+ * only global unicast passes: private, loopback, link-local, shared, documentation, multicast,
+ * reserved and cloud metadata ranges are refused, and so is every IPv6 form that embeds an IPv4
+ * address (mapped, compatible, NAT64, 6to4, Teredo); IPv6 only within 2000::/3.
+ *
+ * Threads  pure functions.
+ * Source   IANA special-purpose registries; RFC 6890; stripe/smokescreen for embedded IPv4.
+ */
+#ifndef THRESH_WORKER_ADDRESS_H
+#define THRESH_WORKER_ADDRESS_H
+
+#include "common/buffer.h"
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+/* True when the address is global unicast. */
+bool address_is_global(const struct sockaddr *address);
+
+/* Networks that are allowed though they are not global, as "127.0.0.0/8,::1/128,10.1.0.0/16". */
+struct address_list;
+
+/* ERROR_CONFIG: not a network; *ret_offset is where in the text. "" and NULL give an empty list. */
+MUST_CHECK enum error address_list_create(const char *text, struct address_list **ret_list,
+                                          size_t *ret_offset);
+void address_list_destroy(struct address_list *list);
+bool address_list_has(const struct address_list *list, const struct sockaddr *address);
+
+/* Global, or on the list. */
+bool address_is_allowed(const struct address_list *list, const struct sockaddr *address);
+
+/* "192.0.2.1" or "2001:db8::1", without the port; "" for other families. */
+void address_format(const struct sockaddr *address, char *ret_text, size_t text_bytes);
+
+#endif
