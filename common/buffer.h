@@ -64,7 +64,8 @@ struct slice buffer_slice(const struct buffer *buffer);
 /* Ends the text with a NUL that is not counted in size. "" after an error; valid until changed. */
 const char *buffer_text(struct buffer *buffer);
 
-/* Hands the bytes to the caller, who frees them with free(); the buffer is empty after. */
+/* Hands the bytes to the caller, who frees them with free(); the buffer is empty after. NULL when
+ * it was empty, or after an error, which stays. */
 uint8_t *buffer_take(struct buffer *buffer, size_t *ret_size);
 
 #endif

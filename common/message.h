@@ -7,8 +7,13 @@
  * checks once. msgpack-c's unpacker reserves memory for what five bytes claim
  * (reliability matrix H50), so nothing from a peer is given to it.
  *
- * Bounds   MESSAGE_DEPTH_MAX nested containers, MESSAGE_ELEMENTS_MAX elements in one value
- *          (message_scan), and the size of the frame.
+ * Bytes from a peer pass message_scan() before anything is read from them: it alone refuses text
+ * that is not UTF-8, repeated keys, keys that are no strings and impossible timestamps. The reader
+ * by itself is safe on any bytes, but checks structure only.
+ *
+ * Bounds   MESSAGE_DEPTH_MAX nested containers; in one value (message_scan) MESSAGE_ELEMENTS_MAX
+ *          elements, a pair of a map being one, and MESSAGE_KEYS_MAX keys from the outermost map
+ *          to the innermost; the size of the frame.
  * Threads  none of its own; one owner.
  * Source   the msgpack specification; the reader's sticky error after ludocode/mpack.
  */
@@ -25,6 +30,7 @@
 #define PROTOCOL_VERSION 1
 #define MESSAGE_DEPTH_MAX 16
 #define MESSAGE_ELEMENTS_MAX 65536
+#define MESSAGE_KEYS_MAX 1024   /* keys of maps that are open at the same point of one value */
 #define MESSAGE_FRAMES_MAX 1026 /* header, table, and a body for each of 1,024 items */
 
 enum message_type {
@@ -58,7 +64,8 @@ void write_int(struct buffer *out, int64_t value);
 void write_uint(struct buffer *out, uint64_t value);
 void write_double(struct buffer *out, double value);
 void write_string(struct buffer *out, const char *text);
-void write_text(struct buffer *out, struct slice text); /* str, of size bytes */
+/* Text is always written as UTF-8: malformed bytes become U+FFFD. */
+void write_text(struct buffer *out, struct slice text);
 void write_binary(struct buffer *out, struct slice bytes);
 void write_array(struct buffer *out, size_t count);
 void write_map(struct buffer *out, size_t pairs);
@@ -87,6 +94,7 @@ enum value_type {
 /* One value, or the head of one: for arrays and maps `count` elements (pairs) follow. */
 struct value {
     enum value_type type;
+    int8_t extension; /* the type of a VALUE_EXTENSION; -1 is a timestamp */
     union {
         bool boolean;
         uint64_t uint;
@@ -103,8 +111,9 @@ struct reader {
     enum error error; /* sticky: OK or ERROR_PROTOCOL */
 };
 
-/* Checks one whole value: lengths, depth, elements, nothing left behind it.
- * ERROR_PROTOCOL when it is not well-formed msgpack within the bounds. Linear, no allocation. */
+/* Checks one whole value: lengths, depth, elements, keys, UTF-8, nothing left behind it.
+ * ERROR_PROTOCOL when it is not well-formed msgpack within the bounds. Linear in the bytes (times
+ * the keys of a map), no allocation. */
 MUST_CHECK enum error message_scan(struct slice bytes);
 
 void reader_init(struct reader *reader, struct slice bytes);
@@ -121,8 +130,8 @@ struct slice read_raw(struct reader *reader);
 
 /* One value of the type named; a value of another type sets the sticky error. */
 uint64_t read_uint(struct reader *reader);
-int64_t read_int(struct reader *reader);      /* either sign */
-double read_double(struct reader *reader);    /* integers too */
+int64_t read_int(struct reader *reader);   /* either sign */
+double read_double(struct reader *reader); /* integers too; NaN and infinities are refused */
 bool read_bool(struct reader *reader);
 struct slice read_string(struct reader *reader); /* str; nil gives an empty slice */
 struct slice read_binary(struct reader *reader); /* bin or str; nil gives an empty slice */

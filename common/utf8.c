@@ -1,0 +1,108 @@
+#include "common/utf8.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#define UTF8_REPLACEMENT "\xef\xbf\xbd"
+#define ASCII_WORD UINT64_C(0x8080808080808080) /* the high bit of eight bytes */
+
+/* What may follow a lead byte: how many bytes, and the range of the first of them. */
+struct lead {
+    uint8_t followers;
+    uint8_t low;
+    uint8_t high;
+};
+
+static struct lead
+lead_of(uint8_t byte)
+{
+    if (byte >= 0xc2 && byte <= 0xdf) {
+        return (struct lead){1, 0x80, 0xbf};
+    }
+    if (byte >= 0xe0 && byte <= 0xef) {
+        return (struct lead){2, byte == 0xe0 ? 0xa0 : 0x80, byte == 0xed ? 0x9f : 0xbf};
+    }
+    if (byte >= 0xf0 && byte <= 0xf4) {
+        return (struct lead){3, byte == 0xf0 ? 0x90 : 0x80, byte == 0xf4 ? 0x8f : 0xbf};
+    }
+    return (struct lead){0, 0, 0};
+}
+
+/* Reads one sequence of more than one byte. True: well-formed, *ret_size bytes. False: the maximal
+ * subpart that cannot be continued is *ret_size bytes. */
+static bool
+sequence_read(const uint8_t *data, size_t size, size_t *ret_size)
+{
+    struct lead lead = lead_of(data[0]);
+
+    if (lead.followers == 0) {
+        *ret_size = 1;
+        return false;
+    }
+    for (size_t i = 1; i <= lead.followers; i++) {
+        if (i >= size || data[i] < lead.low || data[i] > lead.high) {
+            *ret_size = i;
+            return false;
+        }
+        lead.low = 0x80;
+        lead.high = 0xbf;
+    }
+    *ret_size = (size_t)lead.followers + 1;
+    return true;
+}
+
+size_t
+utf8_valid_prefix(struct slice text)
+{
+    size_t at = 0;
+
+    while (at < text.size) {
+        size_t step;
+        uint64_t word;
+
+        if (text.size - at >= sizeof(word)) {
+            memcpy(&word, text.data + at, sizeof(word));
+            if ((word & ASCII_WORD) == 0) {
+                at += sizeof(word);
+                continue;
+            }
+        }
+        if (text.data[at] < 0x80) {
+            at++;
+        } else if (sequence_read(text.data + at, text.size - at, &step)) {
+            at += step;
+        } else {
+            break;
+        }
+    }
+    return at;
+}
+
+size_t
+utf8_malformed_prefix(struct slice text)
+{
+    size_t step;
+
+    if (text.size == 0 || text.data[0] < 0x80 || sequence_read(text.data, text.size, &step)) {
+        return 0;
+    }
+    return step;
+}
+
+void
+utf8_append(struct buffer *out, struct slice text)
+{
+    while (text.size > 0) {
+        size_t good = utf8_valid_prefix(text);
+        size_t bad;
+
+        buffer_append(out, text.data, good);
+        text = slice_of(text.data + good, text.size - good);
+        bad = utf8_malformed_prefix(text);
+        if (bad > 0) {
+            buffer_append_string(out, UTF8_REPLACEMENT);
+            text = slice_of(text.data + bad, text.size - bad);
+        }
+    }
+}
