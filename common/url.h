@@ -21,6 +21,8 @@
 #include <stdint.h>
 
 #define URL_BYTES_MAX 2048
+/* What goes in, without fragment, tabs and newlines: escapes and dot segments may shrink it. */
+#define URL_INPUT_BYTES_MAX (4 * URL_BYTES_MAX)
 #define URL_HOST_BYTES_MAX 253
 
 enum url_scheme {
@@ -29,7 +31,8 @@ enum url_scheme {
     URL_FILE,
 };
 
-/* A canonical URL; text is NUL-terminated and the slices point into it. */
+/* A canonical URL; text is NUL-terminated and the slices point into it: not to be copied by
+ * assignment. About 2 KiB: keep `text` where many are kept. */
 struct url {
     char text[URL_BYTES_MAX + 1];
     size_t size;
@@ -46,7 +49,8 @@ typedef const char *url_reason;
 /* Parses an absolute URL. ERROR_INVALID: refused, *ret_reason says why. */
 MUST_CHECK enum error url_parse(struct slice text, struct url *ret_url, url_reason *ret_reason);
 
-/* Resolves a reference against a base (href in a page, Location of a redirect). */
+/* Resolves a reference against a base (href in a page, Location of a redirect). The base may be
+ * *ret_url. A file: reference against an http or https base is ERROR_INVALID. */
 MUST_CHECK enum error url_resolve(const struct url *base, struct slice reference,
                                   struct url *ret_url, url_reason *ret_reason);
 

@@ -1,0 +1,56 @@
+/* What a URL counts as: its fingerprint for the seen-set, its site for the politeness of hosts. */
+#include "common/url.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include <libpsl.h>
+#define XXH_STATIC_LINKING_ONLY /* the streaming state on the stack */
+#include <xxhash.h>
+
+#include "common/url_host.h"
+
+struct fingerprint
+fingerprint_of(struct slice domain, struct slice text)
+{
+    XXH3_state_t state;
+    uint8_t length[8];
+    /* The length keeps "ab" + "c" apart from "a" + "bc"; little-endian on every machine. */
+    for (size_t i = 0; i < sizeof length; i++) {
+        length[i] = (uint8_t)((uint64_t)domain.size >> (8 * i));
+    }
+    XXH3_128bits_reset(&state);
+    XXH3_128bits_update(&state, length, sizeof length);
+    if (domain.size > 0) {
+        XXH3_128bits_update(&state, domain.data, domain.size);
+    }
+    if (text.size > 0) {
+        XXH3_128bits_update(&state, text.data, text.size);
+    }
+    XXH128_hash_t hash = XXH3_128bits_digest(&state);
+    return (struct fingerprint){.high = hash.high64, .low = hash.low64};
+}
+
+struct slice
+url_registrable_domain(struct slice host)
+{
+    char name[URL_HOST_BYTES_MAX + 1];
+    const psl_ctx_t *list = psl_builtin();
+    if (list == NULL || host.size > URL_HOST_BYTES_MAX || url_host_is_address(host)) {
+        return host;
+    }
+    /* example.com. and example.com are one site. */
+    size_t size = host.size > 0 && host.data[host.size - 1] == '.' ? host.size - 1 : host.size;
+    if (size == 0 || memchr(host.data, '\0', size) != NULL) {
+        return host;
+    }
+    memcpy(name, host.data, size);
+    name[size] = '\0';
+    const char *domain = psl_registrable_domain(list, name);
+    if (domain == NULL) {
+        return host;
+    }
+    size_t offset = (size_t)(domain - name);
+    assert(offset < size);
+    return slice_of(host.data + offset, size - offset);
+}
