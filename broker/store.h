@@ -158,6 +158,10 @@ struct store_usage {
 };
 void store_usage(struct store *store, struct store_usage *ret_usage);
 
+/* After a commit or settle that failed: what happened and what to do, for the log; "" before that.
+ * The store's; valid until it is closed. */
+const char *store_failure(struct store *store);
+
 /* The implementation's table of functions; each pass the conformance suite of
  * tests/unit/test_store.c. */
 struct store_functions {
@@ -172,6 +176,7 @@ struct store_functions {
     enum error (*read)(struct store *store, enum store_table table, const uint64_t *keys,
                        size_t key_count, store_visit_fn *visit, void *context);
     void (*usage)(struct store *store, struct store_usage *ret_usage);
+    const char *(*failure)(struct store *store); /* may be NULL */
 };
 struct store {
     const struct store_functions *functions; /* first member of every implementation */
