@@ -71,42 +71,39 @@ bytes_left(const struct reader *reader)
     return (size_t)(reader->end - reader->position);
 }
 
+/* A big-endian number of 1 to 8 bytes. */
 static inline uint64_t
-load_big_endian(const uint8_t *bytes, uint8_t width)
+load_big_endian(const uint8_t *bytes, size_t width)
 {
-    uint16_t two;
-    uint32_t four;
-    uint64_t eight;
+    uint64_t number = 0;
 
-    switch (width) {
-    case 1:
-        return bytes[0];
-    case 2:
-        memcpy(&two, bytes, sizeof(two));
-        return be16toh(two);
-    case 4:
-        memcpy(&four, bytes, sizeof(four));
-        return be32toh(four);
-    default:
-        memcpy(&eight, bytes, sizeof(eight));
-        return be64toh(eight);
+    for (size_t i = 0; i < width; i++) {
+        number = number << 8 | bytes[i];
     }
+    return number;
+}
+
+/* The number behind a first byte; `left` bytes may be read. Eight bytes at once where they are
+ * there: widths come in no order that a processor could learn. */
+static inline uint64_t
+number_behind(const uint8_t *bytes, size_t left, size_t width)
+{
+    uint64_t word;
+
+    if (left < sizeof(word)) {
+        return load_big_endian(bytes, width);
+    }
+    memcpy(&word, bytes, sizeof(word));
+    return be64toh(word) >> (64 - 8 * width);
 }
 
 static inline int64_t
-sign_extended(uint64_t number, uint8_t width)
+sign_extended(uint64_t number, size_t width)
 {
-    switch (width) {
-    case 0: /* negative fixint: the whole first byte */
-    case 1:
-        return (int8_t)number;
-    case 2:
-        return (int16_t)number;
-    case 4:
-        return (int32_t)number;
-    default:
-        return (int64_t)number;
-    }
+    /* Width 0 is the negative fixint, the whole first byte. */
+    unsigned shift = width == 0 ? 56 : (unsigned)(64 - 8 * width);
+
+    return (int64_t)(number << shift) >> shift;
 }
 
 static double
@@ -135,7 +132,7 @@ take_bytes(struct reader *reader, uint64_t size, struct slice *ret_bytes)
     return true;
 }
 
-static bool
+static inline bool
 take_extension(struct reader *reader, uint8_t first, uint64_t size, struct value *ret_value)
 {
     if (first >= 0xd4 && first <= 0xd8) {
@@ -149,7 +146,7 @@ take_extension(struct reader *reader, uint8_t first, uint64_t size, struct value
 }
 
 /* The head of the value at the position; false: cut short or reserved, nothing is to be used. */
-static inline bool
+static inline __attribute__((always_inline)) bool
 take_value(struct reader *reader, struct value *ret_value)
 {
     uint8_t first = *reader->position;
@@ -159,10 +156,12 @@ take_value(struct reader *reader, struct value *ret_value)
     if (bytes_left(reader) <= shape.width) {
         return false;
     }
-    number = shape.width == 0 ? (uint64_t)(first & shape.mask)
-                              : load_big_endian(reader->position + 1, shape.width);
+    number = shape.width == 0
+                 ? (uint64_t)(first & shape.mask)
+                 : number_behind(reader->position + 1, bytes_left(reader) - 1, shape.width);
     reader->position += 1 + shape.width;
     ret_value->type = shape.type;
+    ret_value->extension = 0;
     switch (shape.type) {
     case VALUE_NIL:
         return true;
@@ -226,7 +225,9 @@ read_value(struct reader *reader)
 void
 read_skip(struct reader *reader)
 {
-    size_t left[MESSAGE_DEPTH_MAX]; /* values still to come in each open container */
+    /* Values still to come in each open container; not zeroed by the compiler's hardening, which
+     * would cost more than most skips. */
+    size_t left[MESSAGE_DEPTH_MAX] __attribute__((uninitialized));
     size_t depth = 0;
     struct value value;
 
@@ -271,7 +272,6 @@ struct level {
 };
 
 struct scan {
-    struct reader reader;
     size_t depth;
     size_t elements;  /* of all containers */
     size_t key_count; /* keys of the maps that are open now */
@@ -294,6 +294,26 @@ timestamp_is_valid(struct slice bytes)
     }
 }
 
+/* Four at a time without a branch between: the largest maps allowed would take 10 ms otherwise. */
+static inline bool
+keys_contain(const uint64_t *keys, size_t count, uint64_t hash)
+{
+    size_t i = 0;
+
+    for (; i + 4 <= count; i += 4) {
+        if ((keys[i] == hash) | (keys[i + 1] == hash) | (keys[i + 2] == hash) |
+            (keys[i + 3] == hash)) {
+            return true;
+        }
+    }
+    for (; i < count; i++) {
+        if (keys[i] == hash) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /*
  * A key must be a str that its map has not had. Keys are compared by a 64-bit hash alone: names
  * do not collide by chance, and who makes them collide has only his own message refused.
@@ -307,10 +327,8 @@ scan_key(struct scan *scan, const struct level *level, const struct value *value
         return false;
     }
     hash = XXH3_64bits(value->bytes.data, value->bytes.size);
-    for (size_t i = level->key_first; i < scan->key_count; i++) {
-        if (scan->keys[i] == hash) {
-            return false;
-        }
+    if (keys_contain(scan->keys + level->key_first, scan->key_count - level->key_first, hash)) {
+        return false;
     }
     scan->keys[scan->key_count++] = hash;
     return true;
@@ -364,14 +382,15 @@ message_scan(struct slice bytes)
 {
     /* Not zeroed by the compiler's hardening: 8 KiB of keys would cost more than the scan. */
     struct scan scan __attribute__((uninitialized));
+    struct reader reader; /* apart from scan, so that it lives in registers */
 
-    reader_init(&scan.reader, bytes);
+    reader_init(&reader, bytes);
     scan.depth = scan.elements = scan.key_count = 0;
     do {
         struct level *level = scan.depth > 0 ? &scan.levels[scan.depth - 1] : NULL;
         struct value value;
 
-        if (scan.reader.position == scan.reader.end || !take_value(&scan.reader, &value)) {
+        if (reader.position == reader.end || !take_value(&reader, &value)) {
             return ERROR_PROTOCOL;
         }
         if (level != NULL) {
@@ -384,7 +403,7 @@ message_scan(struct slice bytes)
             return ERROR_PROTOCOL;
         }
     } while (!scan_close(&scan));
-    return scan.reader.position == scan.reader.end ? OK : ERROR_PROTOCOL;
+    return reader.position == reader.end ? OK : ERROR_PROTOCOL;
 }
 
 /* ---- one value of a known type --------------------------------------------------------- */

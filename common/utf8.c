@@ -52,28 +52,54 @@ sequence_read(const uint8_t *data, size_t size, size_t *ret_size)
     return true;
 }
 
+/* Are all of these less than eight bytes ASCII? Names of fields are, and get here all the time. */
+static inline bool
+is_short_ascii(const uint8_t *data, size_t size)
+{
+    uint32_t first;
+    uint32_t last;
+
+    if (size < sizeof(first)) {
+        return size == 0 || (data[0] | data[size / 2] | data[size - 1]) < 0x80;
+    }
+    memcpy(&first, data, sizeof(first));
+    memcpy(&last, data + size - sizeof(last), sizeof(last));
+    return ((first | last) & (uint32_t)ASCII_WORD) == 0;
+}
+
+/* The end of the ASCII text at the start; it may be up to seven bytes further on. */
+static inline size_t
+skip_ascii(struct slice text, size_t at)
+{
+    uint64_t word;
+
+    while (text.size - at >= sizeof(word)) {
+        memcpy(&word, text.data + at, sizeof(word));
+        if ((word & ASCII_WORD) != 0) {
+            return at;
+        }
+        at += sizeof(word);
+    }
+    return is_short_ascii(text.data + at, text.size - at) ? text.size : at;
+}
+
 size_t
 utf8_valid_prefix(struct slice text)
 {
-    size_t at = 0;
+    size_t at = skip_ascii(text, 0);
 
     while (at < text.size) {
         size_t step;
-        uint64_t word;
 
-        if (text.size - at >= sizeof(word)) {
-            memcpy(&word, text.data + at, sizeof(word));
-            if ((word & ASCII_WORD) == 0) {
-                at += sizeof(word);
-                continue;
-            }
-        }
         if (text.data[at] < 0x80) {
             at++;
         } else if (sequence_read(text.data + at, text.size - at, &step)) {
             at += step;
         } else {
             break;
+        }
+        if (at % sizeof(uint64_t) == 0) {
+            at = skip_ascii(text, at);
         }
     }
     return at;
