@@ -256,18 +256,24 @@ ipv6_host_write(struct url_writer *writer, struct slice raw)
     return NULL;
 }
 
-/* Appends an ASCII host in lower case. False: has other bytes, *ret_reason says when forbidden. */
 static bool
-ascii_write(struct url_writer *writer, struct slice raw, url_reason *ret_reason)
+is_ascii(struct slice text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] >= OTHER) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Appends an ASCII host in lower case. False: it has other or forbidden bytes. */
+static bool
+ascii_write(struct url_writer *writer, struct slice raw)
 {
     for (size_t i = 0; i < raw.size; i++) {
         uint8_t byte = host_bytes[raw.data[i]];
-        if (byte == 0) {
-            *ret_reason = raw.data[i] == '%' ? reason_percent : reason_character;
-            return false;
-        }
-        if (byte == OTHER) {
-            *ret_reason = NULL;
+        if (byte == 0 || byte == OTHER) {
             return false;
         }
         url_writer_byte(writer, (char)byte);
@@ -288,23 +294,60 @@ label_is_plain(const char *label, size_t size)
            label[3] != '-';
 }
 
-/* Copies the host with the ideographic full stops as dots, ended by a NUL. */
+/* Copies the host, ended by a NUL, and does two steps of the mapping early: full stops of other
+ * scripts, as names are taken label by label, and the capital sharp s, which became a lower one in
+ * Unicode 15.1 and is "ss" in older tables. */
 static size_t
-copy_with_dots(char *copy, struct slice raw)
+copy_mapped(char *copy, struct slice raw)
 {
-    static const char *const stops[] = {"\u3002", "\uff0e", "\uff61"};
-    const size_t stop_bytes = 3;
+    static const struct {
+        char from[4]; /* 3 bytes of UTF-8 */
+        char to[3];
+    } mappings[] = {{"\u3002", "."}, {"\uff0e", "."}, {"\uff61", "."}, {"\u1e9e", "\u00df"}};
+    const size_t from_size = 3;
     size_t size = 0;
     for (size_t i = 0; i < raw.size;) {
-        bool is_stop = false;
-        for (size_t k = 0; k < sizeof stops / sizeof stops[0] && raw.size - i >= stop_bytes; k++) {
-            is_stop = is_stop || memcmp(raw.data + i, stops[k], stop_bytes) == 0;
+        const char *mapped = NULL;
+        for (size_t k = 0; k < sizeof mappings / sizeof mappings[0]; k++) {
+            if (raw.size - i >= from_size && memcmp(raw.data + i, mappings[k].from, 3) == 0) {
+                mapped = mappings[k].to;
+            }
         }
-        copy[size++] = is_stop ? '.' : (char)raw.data[i];
-        i += is_stop ? stop_bytes : 1;
+        if (mapped == NULL) {
+            copy[size++] = (char)raw.data[i++];
+            continue;
+        }
+        memcpy(copy + size, mapped, strlen(mapped));
+        size += strlen(mapped);
+        i += from_size;
     }
     copy[size] = '\0';
     return size;
+}
+
+/* Whether transitional processing gives the same: no sharp s, final sigma or joiner, which it would
+ * change, and no right-to-left script, whose rules libidn2 then leaves out. */
+static bool
+processings_agree(const uint8_t *label)
+{
+    static const char *const deviations[] = {"\u00df", "\u03c2", "\u200c", "\u200d"};
+    for (size_t i = 0; i < sizeof deviations / sizeof deviations[0]; i++) {
+        if (strstr((const char *)label, deviations[i]) != NULL) {
+            return false;
+        }
+    }
+    for (; label[0] != '\0'; label++) {
+        uint8_t lead = label[0];
+        uint8_t next = label[1];
+        if ((lead >= 0xd6 && lead <= 0xdf) ||                   /* U+0580 to U+07FF */
+            (lead == 0xe0 && next >= 0xa0 && next <= 0xa3) ||   /* U+0800 to U+08FF */
+            (lead == 0xef && next >= 0xac && next <= 0xb7) ||   /* U+FB00 to U+FDFF */
+            (lead == 0xef && next >= 0xb9 && next <= 0xbb) ||   /* U+FE40 to U+FEFF */
+            (lead == 0xf0 && (next == 0x90 || next == 0x9e))) { /* U+10000, U+1E000 */
+            return false;
+        }
+    }
+    return true;
 }
 
 /* One label, ended by a NUL, to ASCII. */
@@ -316,8 +359,14 @@ label_write(struct url_writer *writer, const char *label, size_t size)
         return NULL;
     }
     uint8_t *ascii = NULL;
-    int result =
-        idn2_lookup_u8((const uint8_t *)label, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+    const uint8_t *text = (const uint8_t *)label;
+    int result = idn2_lookup_u8(text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+    /* libidn2 adds the rules of IDNA 2008 to non-transitional processing, which refuses emoji and
+     * other symbols that browsers resolve; where both processings agree, the other one takes them.
+     */
+    if (result == IDN2_DISALLOWED && processings_agree(text)) {
+        result = idn2_lookup_u8(text, &ascii, IDN2_NFC_INPUT | IDN2_TRANSITIONAL);
+    }
     if (result != IDN2_OK) {
         return reason_name;
     }
@@ -331,15 +380,13 @@ static url_reason
 international_write(struct url_writer *writer, struct slice raw)
 {
     char copy[HOST_RAW_BYTES_MAX + 1];
+    /* Other forbidden characters are for later: "<" may become one with what follows it. */
     for (size_t i = 0; i < raw.size; i++) {
         if (raw.data[i] <= ' ' || raw.data[i] == 0x7f) {
             return reason_character;
         }
-        if (raw.data[i] == '%') {
-            return reason_percent;
-        }
     }
-    size_t size = copy_with_dots(copy, raw);
+    size_t size = copy_mapped(copy, raw);
     size_t start = writer->size;
     for (char *label = copy;;) {
         char *end = memchr(label, '.', (size_t)(copy + size - label));
@@ -356,16 +403,14 @@ international_write(struct url_writer *writer, struct slice raw)
         label = end + 1;
     }
     /* Mapping can bring forth forbidden characters (a full-width percent sign) and upper case. */
-    url_reason reason = reason_character;
     struct slice ascii = slice_of(writer->text + start, writer->size - start);
     writer->size = start;
-    return ascii_write(writer, ascii, &reason) ? NULL : reason_character;
+    return ascii_write(writer, ascii) ? NULL : reason_character;
 }
 
 url_reason
 url_host_write(struct url_writer *writer, struct slice raw)
 {
-    url_reason reason = NULL;
     size_t start = writer->size;
     if (raw.size == 0) {
         return reason_empty;
@@ -376,12 +421,15 @@ url_host_write(struct url_writer *writer, struct slice raw)
     if (raw.data[0] == '[') {
         return ipv6_host_write(writer, raw);
     }
-    if (!ascii_write(writer, raw, &reason)) {
-        if (reason != NULL) {
-            return reason;
+    if (!ascii_write(writer, raw)) {
+        if (memchr(raw.data, '%', raw.size) != NULL) {
+            return reason_percent;
+        }
+        if (is_ascii(raw)) {
+            return reason_character;
         }
         writer->size = start;
-        reason = international_write(writer, raw);
+        url_reason reason = international_write(writer, raw);
         if (reason != NULL) {
             return reason;
         }

@@ -82,21 +82,24 @@ url_writer_escape(struct url_writer *writer, struct slice text, enum url_part pa
     const uint8_t encode = part == URL_PART_SEGMENT ? ENCODE_PATH : ENCODE_QUERY;
     size_t i = 0;
     while (i < text.size && !writer->is_full) {
-        uint8_t byte = text.data[i];
-        uint8_t action = actions[byte];
-        if (action == COPY) {
-            url_writer_byte(writer, (char)byte);
-            i++;
-        } else if (action == PERCENT) {
+        size_t run = i;
+        while (run < text.size && actions[text.data[run]] == COPY) {
+            run++;
+        }
+        url_writer_bytes(writer, text.data + i, run - i);
+        i = run;
+        if (i == text.size) {
+            break;
+        }
+        uint8_t action = actions[text.data[i]];
+        if (action == PERCENT) {
             i += write_percent(writer, text.data + i, text.size - i);
         } else if ((action & encode) != 0) {
-            write_escape(writer, byte);
-            i++;
+            write_escape(writer, text.data[i++]);
         } else if (action == END_SEGMENT && part == URL_PART_SEGMENT) {
             break;
         } else {
-            url_writer_byte(writer, (char)byte);
-            i++;
+            url_writer_byte(writer, (char)text.data[i++]);
         }
     }
     return i;
