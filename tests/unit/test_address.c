@@ -328,4 +328,7 @@ Test(address, addresses_are_written_without_their_port)
     union socket_address address = address_from("192.0.2.1", 80);
     address_format(&address.any, small, sizeof small);
     cr_assert_str_eq(small, "");
+    small[0] = 'x';
+    address_format(&address.any, small, 0);
+    cr_assert_eq(small[0], 'x');
 }

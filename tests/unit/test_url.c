@@ -259,6 +259,8 @@ Test(url, a_long_reference_is_refused_by_what_is_wrong_with_it)
     cr_assert_eq(url_parse(slice_of(text, 7 + URL_HOST_BYTES_MAX), &url, &reason), OK);
     cr_assert_eq(url_parse(slice_of(text, 8 + URL_HOST_BYTES_MAX), &url, &reason), ERROR_INVALID);
     cr_assert_str_eq(reason, "host is longer than 253 bytes");
+    cr_assert_eq(url_parse(slice_of(text, URL_INPUT_BYTES_MAX), &url, &reason), ERROR_INVALID);
+    cr_assert_str_eq(reason, "host is longer than 253 bytes");
 }
 
 Test(url, a_nul_byte_never_shortens_what_is_judged)
