@@ -28,6 +28,7 @@
 /* Frames are bounded one by one inside libzmq; a message may hold this many of the largest. */
 #define SOCKET_MESSAGE_FACTOR 4
 #define SOCKET_PARTS_START 4
+#define SOCKET_PORT_DIGITS_MAX 5
 
 struct socket_context {
     void *handle;
@@ -215,24 +216,43 @@ after_scheme(const char *endpoint, const char *scheme)
     return strncmp(endpoint, scheme, length) == 0 ? endpoint + length : NULL;
 }
 
+/* libzmq takes 99999 for 34463, so the port is read here. */
+static bool
+tcp_port_is_good(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    if (colon == NULL || colon == address) {
+        return false;
+    }
+    const char *port = colon + 1;
+    size_t digits = strspn(port, "0123456789");
+    if (strcmp(port, "*") == 0) {
+        return true;
+    }
+    if (digits == 0 || digits > SOCKET_PORT_DIGITS_MAX || port[digits] != '\0') {
+        return false;
+    }
+    return strtoul(port, NULL, 10) <= UINT16_MAX;
+}
+
 static enum error
 check_endpoint(const char *endpoint)
 {
-    static const char *const schemes[] = {"tcp://", "ipc://", "inproc://"};
     if (strlen(endpoint) >= SOCKET_ENDPOINT_BYTES_MAX) {
         return ERROR_CONFIG;
     }
-    const char *path = after_scheme(endpoint, "ipc://");
-    if (path != NULL && strlen(path) >= sizeof((struct sockaddr_un *)NULL)->sun_path) {
-        return ERROR_CONFIG;
+    const char *rest = after_scheme(endpoint, "tcp://");
+    if (rest != NULL) {
+        return tcp_port_is_good(rest) ? OK : ERROR_CONFIG;
     }
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        const char *rest = after_scheme(endpoint, schemes[i]);
-        if (rest != NULL) {
-            return *rest != '\0' ? OK : ERROR_CONFIG;
-        }
+    rest = after_scheme(endpoint, "ipc://");
+    if (rest != NULL) {
+        size_t length = strlen(rest);
+        bool is_good = length > 0 && length < sizeof((struct sockaddr_un *)NULL)->sun_path;
+        return is_good ? OK : ERROR_CONFIG;
     }
-    return ERROR_CONFIG;
+    rest = after_scheme(endpoint, "inproc://");
+    return rest != NULL && *rest != '\0' ? OK : ERROR_CONFIG;
 }
 
 /* libzmq removes whatever is at an ipc path before it binds there, a running broker's socket and
