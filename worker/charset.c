@@ -8,12 +8,15 @@
 
 #include "worker/charset_table.h"
 
+#define PRESCAN_BYTES_MAX 1024
+#define PRESCAN_LATE_BYTES_MAX ((size_t)64 * 1024) /* where browsers notice it while parsing */
 #define DETECT_BYTES_MAX ((size_t)64 * 1024)
-#define DOUBT_ERRORS_MAX 4       /* bad places that a declared UTF-8 may have unquestioned */
-#define DOUBT_ERROR_SHARE 4      /* past that it needs this many good characters for a bad one */
-#define OVERRULE_MULTIBYTE_MIN 4 /* good UTF-8 characters against a declared single-byte encoding \
-                                  */
-#define SNIFF_BYTES_MAX 1024     /* looked at for UTF-16 without a mark */
+#define DOUBT_ERRORS_MAX 4  /* bad places that a declared UTF-8 may have unquestioned */
+#define DOUBT_ERROR_SHARE 4 /* past that it needs this many good characters for a bad one */
+#define OVERRULE_MULTIBYTE_MIN                                                                \
+    4                        /* good UTF-8 characters against a declared single-byte encoding \
+                              */
+#define SNIFF_BYTES_MAX 1024 /* looked at for UTF-16 without a mark */
 
 static const struct charset_encoding *
 mark_encoding(struct slice bytes, size_t *ret_size)
@@ -131,20 +134,26 @@ judge_declared(const struct charset_encoding *declared, struct slice bytes)
 }
 
 static const struct charset_encoding *
-judge_undeclared(struct slice bytes)
+judge_undeclared(struct slice bytes, bool is_html)
 {
     const struct charset_encoding *encoding = sniff_utf16(bytes);
     if (encoding != NULL) {
         return encoding;
     }
     struct charset_utf8 found = charset_utf8_check(bytes);
-    if (found.errors == 0) {
-        bool is_japanese = found.multibyte == 0 && is_iso_2022_jp(bytes);
-        return &charset_encodings[is_japanese ? ENCODING_ISO_2022_JP : ENCODING_UTF_8];
-    }
     /* A body cut off inside a character is still UTF-8. */
-    if (found.errors == 1 && found.multibyte >= OVERRULE_MULTIBYTE_MIN) {
+    if (found.multibyte > 0 &&
+        (found.errors == 0 || (found.errors == 1 && found.multibyte >= OVERRULE_MULTIBYTE_MIN))) {
         return &charset_encodings[ENCODING_UTF_8];
+    }
+    if (is_html) {
+        encoding = charset_prescan(bytes, PRESCAN_LATE_BYTES_MAX);
+    }
+    if (encoding != NULL) {
+        return judge_declared(encoding, bytes);
+    }
+    if (found.errors == 0) {
+        return &charset_encodings[is_iso_2022_jp(bytes) ? ENCODING_ISO_2022_JP : ENCODING_UTF_8];
     }
     return detect(bytes);
 }
@@ -158,9 +167,10 @@ charset_decode(struct arena *arena, struct slice bytes, struct slice header, boo
     if (encoding == NULL) {
         const struct charset_encoding *declared = charset_find(header);
         if (declared == NULL && is_html) {
-            declared = charset_prescan(bytes);
+            declared = charset_prescan(bytes, PRESCAN_BYTES_MAX);
         }
-        encoding = declared == NULL ? judge_undeclared(bytes) : judge_declared(declared, bytes);
+        encoding =
+            declared == NULL ? judge_undeclared(bytes, is_html) : judge_declared(declared, bytes);
     }
     bytes = slice_of(bytes.data == NULL ? NULL : bytes.data + mark_size, bytes.size - mark_size);
 

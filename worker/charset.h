@@ -2,12 +2,12 @@
  * charset: a document's bytes as UTF-8.
  *
  * Evidence in this order: BOM, charset of the HTTP header, meta prescan of the first 1,024 bytes
- * (HTML only), validity as UTF-8, detection (uchardet, first 64 KiB), windows-1252. A declared
- * UTF-8 that is invalid in more than a few places is doubted and detected. Labels are those of the
- * Encoding Standard (ISO-8859-1 means windows-1252). A declared single-byte encoding gives way
- * where the whole text is valid UTF-8 with several characters outside ASCII: nothing else looks
- * like that. Output is always valid UTF-8; what cannot be read becomes U+FFFD; NUL bytes become
- * U+FFFD too.
+ * (HTML only), validity as UTF-8, a meta element further on (HTML only, first 64 KiB, where
+ * browsers start again), detection (uchardet, first 64 KiB), windows-1252. A declared UTF-8 that is
+ * invalid in more than a few places is doubted and detected. Labels are those of the Encoding
+ * Standard (ISO-8859-1 means windows-1252). A declared single-byte encoding gives way where the
+ * whole text is valid UTF-8 with several characters outside ASCII: nothing else looks like that.
+ * Output is always valid UTF-8; what cannot be read becomes U+FFFD; NUL bytes become U+FFFD too.
  *
  * Threads  pure functions, except charset_prepare().
  * Source   WHATWG Encoding and HTML standards.

@@ -5,8 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define PRESCAN_BYTES_MAX 1024
-
 struct scan {
     const uint8_t *position;
     const uint8_t *end;
@@ -269,10 +267,10 @@ xml_encoding(struct slice bytes)
 }
 
 const struct charset_encoding *
-charset_prescan(struct slice bytes)
+charset_prescan(struct slice bytes, size_t bytes_max)
 {
-    if (bytes.size > PRESCAN_BYTES_MAX) {
-        bytes.size = PRESCAN_BYTES_MAX;
+    if (bytes.size > bytes_max) {
+        bytes.size = bytes_max;
     }
     if (bytes.size >= 6 && memcmp(bytes.data, "<\0?\0x\0", 6) == 0) {
         return &charset_encodings[ENCODING_UTF_16LE];

@@ -82,8 +82,8 @@ extern const struct charset_encoding charset_encodings[ENCODING_COUNT];
 /* The encoding of a label, blanks around it and case ignored, or NULL. */
 const struct charset_encoding *charset_find(struct slice label);
 
-/* What the first 1,024 bytes of an HTML document declare, or NULL (HTML standard, 13.2.3.2). */
-const struct charset_encoding *charset_prescan(struct slice bytes);
+/* What the first bytes_max bytes of an HTML document declare, or NULL (HTML standard, 13.2.3.2). */
+const struct charset_encoding *charset_prescan(struct slice bytes, size_t bytes_max);
 
 /* How the bytes look as UTF-8. A sequence cut off by the end of the bytes is an error too. */
 struct charset_utf8 {
