@@ -182,7 +182,7 @@ write_number(struct buffer *out, double number)
     if (!isfinite(number)) {
         return false; /* 1e999: no double, and the reader of a message would refuse it */
     }
-    if (trunc(number) == number && fabs(number) <= EXACT_INTEGER_MAX &&
+    if (fabs(number) <= EXACT_INTEGER_MAX && (double)(int64_t)number == number &&
         !(number == 0 && signbit(number))) {
         write_int(out, (int64_t)number);
     } else {
