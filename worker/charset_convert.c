@@ -6,97 +6,28 @@
 #include <iconv.h>
 #include <string.h>
 
+#include "common/utf8.h"
+
 #define REPLACEMENT 0xfffd
 #define REPLACEMENT_BYTES 3
 #define UTF8_BYTES_MAX 3 /* of one code point below U+10000 */
 
 /* ---- UTF-8 ------------------------------------------------------------------------------ */
 
-/* What the byte at the start of a sequence asks of the ones behind it (Unicode, table 3-7). */
-struct utf8_lead {
-    uint8_t first;      /* lead bytes up to the next row's first */
-    uint8_t trail;      /* bytes behind the lead; 0: no lead */
-    uint8_t second_min; /* bounds of the first byte behind it; the others are 80 to bf */
-    uint8_t second_max;
-};
-
-static const struct utf8_lead leads[] = {
-    {0xc2, 1, 0x80, 0xbf}, {0xe0, 2, 0xa0, 0xbf}, {0xe1, 2, 0x80, 0xbf},
-    {0xed, 2, 0x80, 0x9f}, {0xee, 2, 0x80, 0xbf}, {0xf0, 3, 0x90, 0xbf},
-    {0xf1, 3, 0x80, 0xbf}, {0xf4, 3, 0x80, 0x8f}, {0xf5, 0, 0, 0},
-};
-
-static const struct utf8_lead *
-find_lead(uint8_t byte)
-{
-    const struct utf8_lead *lead = NULL;
-    for (size_t i = 0; i < sizeof leads / sizeof leads[0] && leads[i].first <= byte; i++) {
-        lead = &leads[i];
-    }
-    return lead != NULL && lead->trail > 0 ? lead : NULL;
-}
-
-/* Length of the character at data (which is not ASCII), or minus the length of the maximal subpart
- * that is to be replaced. */
-static int
-utf8_length(const uint8_t *data, size_t size)
-{
-    const struct utf8_lead *lead = find_lead(data[0]);
-    if (lead == NULL || size < 2 || data[1] < lead->second_min || data[1] > lead->second_max) {
-        return -1;
-    }
-    int length = 2;
-    for (; length <= lead->trail; length++) {
-        if ((size_t)length >= size || (data[length] & 0xc0) != 0x80) {
-            return -length;
-        }
-    }
-    return length;
-}
-
-/* How many ASCII bytes other than NUL stand at the start. */
-static size_t
-ascii_run(const uint8_t *data, size_t size)
-{
-    const uint64_t ones = 0x0101010101010101U;
-    const uint64_t highs = 0x8080808080808080U;
-    size_t i = 0;
-    for (; i + sizeof(uint64_t) <= size; i += sizeof(uint64_t)) {
-        uint64_t word;
-        memcpy(&word, data + i, sizeof word);
-        if (((word | (word - ones)) & highs) != 0) {
-            break; /* a high bit, or a zero byte that the subtraction made one */
-        }
-    }
-    while (i < size && data[i] != 0 && data[i] < 0x80) {
-        i++;
-    }
-    return i;
-}
-
 struct charset_utf8
 charset_utf8_check(struct slice bytes)
 {
     struct charset_utf8 found = {0};
-    size_t i = 0;
-    while (i < bytes.size) {
-        i += ascii_run(bytes.data + i, bytes.size - i);
-        if (i == bytes.size) {
-            break;
+    while (bytes.size > 0) {
+        size_t good = utf8_valid_prefix(bytes);
+        for (size_t i = 0; i < good; i++) {
+            found.nuls += bytes.data[i] == 0;
+            found.multibyte += bytes.data[i] >= 0xc0; /* lead bytes */
         }
-        if (bytes.data[i] == 0) {
-            found.nuls++;
-            i++;
-            continue;
-        }
-        int length = utf8_length(bytes.data + i, bytes.size - i);
-        if (length < 0) {
-            found.errors++;
-            i += (size_t)-length;
-        } else {
-            found.multibyte++;
-            i += (size_t)length;
-        }
+        bytes = slice_of(bytes.data + good, bytes.size - good);
+        size_t bad = utf8_malformed_prefix(bytes);
+        found.errors += bad > 0;
+        bytes = slice_of(bytes.data + bad, bytes.size - bad);
     }
     return found;
 }
@@ -122,6 +53,22 @@ put(uint8_t *out, uint32_t code)
     return out;
 }
 
+/* Writes a piece without NUL, repaired; returns the end of what it wrote. */
+static uint8_t *
+repair_piece(uint8_t *out, struct slice piece)
+{
+    while (piece.size > 0) {
+        size_t good = utf8_valid_prefix(piece);
+        memcpy(out, piece.data, good);
+        out += good;
+        piece = slice_of(piece.data + good, piece.size - good);
+        size_t bad = utf8_malformed_prefix(piece);
+        out = bad > 0 ? put(out, REPLACEMENT) : out;
+        piece = slice_of(piece.data + bad, piece.size - bad);
+    }
+    return out;
+}
+
 static enum error
 convert_utf8(struct arena *arena, struct slice bytes, struct slice *ret_text, size_t *ret_replaced)
 {
@@ -137,24 +84,15 @@ convert_utf8(struct arena *arena, struct slice bytes, struct slice *ret_text, si
         return ERROR_NO_MEMORY;
     }
     uint8_t *out = text;
-    size_t i = 0;
-    while (i < bytes.size) {
-        size_t run = ascii_run(bytes.data + i, bytes.size - i);
-        memcpy(out, bytes.data + i, run);
-        out += run;
-        i += run;
-        if (i == bytes.size) {
-            break;
-        }
-        int length = bytes.data[i] == 0 ? -1 : utf8_length(bytes.data + i, bytes.size - i);
-        if (length < 0) {
+    while (bytes.size > 0) {
+        const uint8_t *nul = memchr(bytes.data, 0, bytes.size);
+        size_t size = nul == NULL ? bytes.size : (size_t)(nul - bytes.data);
+        out = repair_piece(out, slice_of(bytes.data, size));
+        if (nul != NULL) {
             out = put(out, REPLACEMENT);
-            i += (size_t)-length;
-        } else {
-            memcpy(out, bytes.data + i, (size_t)length);
-            out += length;
-            i += (size_t)length;
+            size++;
         }
+        bytes = slice_of(bytes.data + size, bytes.size - size);
     }
     *ret_text = slice_of(text, (size_t)(out - text));
     *ret_replaced = replaced;
