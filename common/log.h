@@ -5,10 +5,10 @@
  *     ts=2026-01-31T09:30:00.123Z level=info program=thresh-broker event=task_recorded task=t-1
  * attempt=2
  *
- * Event and field names are ours and plain (a-z, 0-9, _); values may hold anything: they are
- * quoted where needed, control characters and quotes escaped, bytes that are not UTF-8 replaced.
- * Nothing waits for a reader: a line that could not be written at once is dropped and counted.
- * Before log_configure() the level is info and the format logfmt.
+ * Event and field names are string literals, plain (a-z, 0-9, _); values may hold anything: they
+ * are quoted where needed, control characters and quotes escaped, bytes that are not UTF-8
+ * replaced. Nothing waits for a reader: a line that could not be written at once is dropped and
+ * counted. Before log_configure() the level is info and the format logfmt.
  *
  * Programs ignore SIGPIPE, as a reader of the log may go away.
  *
