@@ -136,6 +136,9 @@ Test(message, a_full_buffer_is_reported_once_at_the_end)
     write_text(&out, BYTES("\xff"));
     write_text(&out, slice_of("x", (size_t)UINT32_MAX + 1));
     cr_assert_eq(buffer_error(&out), ERROR_TOO_LARGE);
+    buffer_clear(&out);
+    write_text(&out, BYTES("\xff\xff"));
+    cr_assert_eq(buffer_error(&out), ERROR_TOO_LARGE, "the repaired text does not fit");
     buffer_release(&out);
 }
 
