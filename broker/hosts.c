@@ -195,5 +195,4 @@ host_limited(struct hosts *hosts, uint32_t host, int64_t now_ms, int64_t granted
     }
     if (until_ms > row->blocked_until_ms)
         row->blocked_until_ms = until_ms;
-    row->is_dirty = true;
 }

@@ -89,6 +89,7 @@ leases_grant(struct leases *leases, uint32_t slot, uint32_t worker, uint64_t fen
         .fence = own,
         .deadline_ms = now_ms + leases->lease_ms,
         .granted_ms = now_ms,
+        .named_ms = INT64_MIN,
         .slot = slot,
         .worker = worker,
         .worker_next = *worker_first,

@@ -25,6 +25,7 @@ struct lease {
     uint64_t fence;
     int64_t deadline_ms;
     int64_t granted_ms;
+    int64_t named_ms; /* when its worker's HELLO named it last; INT64_MIN: never */
     uint32_t slot;
     uint32_t worker; /* LEASE_NONE: the lease is free */
     uint32_t next;   /* by deadline; or the free list */

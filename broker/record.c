@@ -3,10 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    TASK_HAS_BODY = 1,
-};
-
 void
 write_varint(struct buffer *out, uint64_t value)
 {
@@ -84,7 +80,8 @@ task_record_write(struct buffer *out, const struct task_record *record)
     write_varint(out, record->attempts);
     write_varint(out, record->deaths);
     write_varint(out, record->hops);
-    write_varint(out, record->has_body ? TASK_HAS_BODY : 0);
+    /* 0: no body; else its size and one. */
+    write_varint(out, record->has_body ? record->body_bytes + 1 : 0);
     write_varint(out, (uint64_t)record->due_at);
     write_varint(out, (uint64_t)record->submitted_at);
     write_slice(out, record->host);
@@ -102,7 +99,9 @@ task_record_read(struct slice bytes, struct task_record *ret_record)
     record.attempts = (unsigned)take(&cursor, 255);
     record.deaths = (unsigned)take(&cursor, 255);
     record.hops = (unsigned)take(&cursor, 255);
-    record.has_body = (take(&cursor, UINT8_MAX) & TASK_HAS_BODY) != 0;
+    uint64_t body = take(&cursor, UINT64_MAX);
+    record.has_body = body > 0;
+    record.body_bytes = body > 0 ? body - 1 : 0;
     record.due_at = (int64_t)take(&cursor, INT64_MAX);
     record.submitted_at = (int64_t)take(&cursor, INT64_MAX);
     record.host = take_slice(&cursor);

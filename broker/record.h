@@ -26,6 +26,7 @@ struct task_record {
     unsigned deaths;   /* of them, those under which a worker or child died */
     unsigned hops;
     bool has_body;
+    uint64_t body_bytes;
     int64_t due_at;       /* wall clock; 0: at once */
     int64_t submitted_at; /* wall clock */
     struct slice host;    /* key of politeness; empty for documents */

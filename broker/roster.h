@@ -49,7 +49,8 @@ struct worker_stats {
 
 struct peer {
     bool is_used;
-    bool is_present; /* said something within three heartbeats */
+    bool is_present;  /* said something within three heartbeats */
+    bool is_expected; /* held leases before the broker's restart, not heard of since */
     enum role role;
     uint8_t client[CLIENT_ID_BYTES];
     uint8_t route_bytes;
