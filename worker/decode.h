@@ -1,9 +1,10 @@
 /*
  * decode: Content-Encoding removed, with caps and end marks.
  *
- * gzip (and deflate in both of its forms) by libdeflate where the whole body is at hand, brotli and zstd by their
- * libraries; up to DECODE_LAYERS_MAX layers. Stops at bytes_max, and past 1 MiB of output at
- * ratio_max times the input. A body without its end mark is truncated, never taken as whole.
+ * gzip by libdeflate where the body is one whole member that tells its size, by zlib otherwise;
+ * deflate in both of its forms by zlib; brotli and zstd by their libraries; up to
+ * DECODE_LAYERS_MAX layers. All layers together stop at bytes_max, and past 1 MiB of output at
+ * ratio_max times the body as it came. A body without its end mark is truncated, never taken as whole.
  *
  * Threads  pure functions.
  */
