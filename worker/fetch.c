@@ -421,7 +421,14 @@ fetch_tick(struct fetch *fetch, int64_t now_ms)
         fetch_finish_done(fetch);
     }
     end_silent(fetch, now_ms);
+    return fetch_next_tick(fetch);
+}
+
+int64_t
+fetch_next_tick(const struct fetch *fetch)
+{
     int64_t at_ms = fetch->timer_at_ms;
+
     if (fetch->awaiting_first != NULL && fetch->awaiting_first->first_byte_at_ms < at_ms) {
         at_ms = fetch->awaiting_first->first_byte_at_ms;
     }

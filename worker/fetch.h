@@ -80,6 +80,9 @@ void fetch_cancel(struct fetch *fetch, struct fetch_transfer *transfer);
 /* Does what is due; returns when it wants to be called again. */
 int64_t fetch_tick(struct fetch *fetch, int64_t now_ms);
 
+/* When fetch_tick() wants to be called, requests started since the last call included. */
+int64_t fetch_next_tick(const struct fetch *fetch);
+
 size_t fetch_count(const struct fetch *fetch);        /* under way */
 size_t fetch_memory_bytes(const struct fetch *fetch); /* of their bodies */
 

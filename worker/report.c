@@ -112,10 +112,7 @@ content_type_of(const struct report *report, const struct child_facts *facts, ch
     if (facts->content_type.size > 0) {
         return facts->content_type;
     }
-    if (report->headers != NULL) {
-        return media_type(headers_get(report->headers, "content-type"), storage, storage_bytes);
-    }
-    return media_type(report->attempt->lease->content_type, storage, storage_bytes);
+    return media_type(report->content_type, storage, storage_bytes);
 }
 
 /* ---- result ---------------------------------------------------------------------------- */
@@ -185,9 +182,9 @@ write_http(struct open_map *map, const struct report *report)
     if (report->attempt->status != 0) {
         map_uint(map, "http_status", (uint64_t)report->attempt->status);
     }
-    if (report->headers != NULL && report->headers->count > 0) {
+    if (report->headers.size > 0) {
         map_key(map, "headers");
-        headers_write(report->headers, map->out);
+        write_raw(map->out, report->headers);
     }
     if (report->fetched_at > 0) {
         map_uint(map, "fetched_at", (uint64_t)report->fetched_at);
@@ -232,6 +229,10 @@ report_write_result(const struct report *report, struct buffer *out)
         write_bool(out, true);
     }
     write_timing(&map, &report->timing);
+    if (report->raw.size > 0) {
+        map_key(&map, "raw");
+        write_binary(out, report->raw);
+    }
     if (report->attempt->lease->meta.size > 0) {
         map_key(&map, "meta");
         write_raw(out, report->attempt->lease->meta);

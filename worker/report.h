@@ -12,7 +12,6 @@
 
 #include "common/buffer.h"
 #include "worker/attempt.h"
-#include "worker/headers.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,8 +29,9 @@ struct report_timing {
 
 struct report {
     const struct attempt *attempt; /* ENDED */
-    const struct headers *headers; /* of the last answer; NULL without one */
     const char *worker;            /* its name */
+    struct slice headers;          /* of the last answer (headers_write); empty without one */
+    struct slice content_type;     /* as claimed by the answer or the feeder */
     int64_t fetched_at;            /* wall clock; 0: nothing was fetched */
     int64_t retry_after_ms;
     uint64_t bytes_received; /* from the network */
@@ -40,6 +40,7 @@ struct report {
     struct report_timing timing;
     struct slice pairs; /* of the child; empty without extraction */
     size_t pair_count;
+    struct slice raw; /* the body, when it is to be kept; empty otherwise */
 };
 
 /* Has this attempt a result for the collectors? A task that goes on elsewhere has none. */

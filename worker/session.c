@@ -1,6 +1,7 @@
 #include "worker/session.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,7 +36,7 @@ session_create(const struct session_options *options, const struct session_event
     if (session == NULL) {
         return ERROR_NO_MEMORY;
     }
-    strncpy(session->name, options->name, SESSION_NAME_BYTES_MAX);
+    snprintf(session->name, sizeof session->name, "%s", options->name);
     memcpy(session->client, options->client, SESSION_CLIENT_BYTES);
     session->leases_max = options->leases_max;
     session->events = *events;
@@ -87,14 +88,6 @@ session_join(struct session *session, const struct session_welcome *welcome)
     session->is_credit_told = false;
     session->beat_at_ms = session->now_ms + welcome->heartbeat_ms;
     outbox_resend(&session->outbox);
-}
-
-void
-session_lose(struct session *session, struct lease *lease)
-{
-    outbox_drop(&session->outbox, lease->fence);
-    leases_remove(&session->leases, lease);
-    session->events.lost(session->context, lease);
 }
 
 void
@@ -324,7 +317,7 @@ session_report(struct session *session, struct lease *lease, struct buffer *row,
     assert(leases_find(&session->leases, lease->fence) == lease && !lease->is_reported);
     lease->is_reported = true;
     if (outbox_add_report(&session->outbox, lease->fence, row, row_pairs, result) != OK) {
-        session_lose(session, lease);
+        session_forget(session, lease);
     }
 }
 
@@ -334,8 +327,16 @@ session_give_back(struct session *session, struct lease *lease)
     assert(leases_find(&session->leases, lease->fence) == lease && !lease->is_reported);
     lease->is_reported = true;
     if (outbox_add_release(&session->outbox, lease->fence, lease->task) != OK) {
-        session_lose(session, lease);
+        session_forget(session, lease);
     }
+}
+
+void
+session_forget(struct session *session, struct lease *lease)
+{
+    outbox_drop(&session->outbox, lease->fence);
+    leases_remove(&session->leases, lease);
+    session->events.lost(session->context, lease);
 }
 
 const struct leases *

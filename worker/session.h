@@ -117,6 +117,9 @@ void session_report(struct session *session, struct lease *lease, struct buffer 
 /* Gives a lease back untried. */
 void session_give_back(struct session *session, struct lease *lease);
 
+/* Takes a lease out of the table without a word to the broker; lost() is called. */
+void session_forget(struct session *session, struct lease *lease);
+
 /* Says GOODBYE if there is somebody to hear it; nothing is sent after. */
 void session_leave(struct session *session);
 

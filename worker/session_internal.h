@@ -40,7 +40,5 @@ struct session {
 void session_call(struct session *session, int64_t hello_at_ms);
 /* CALLING is over. */
 void session_join(struct session *session, const struct session_welcome *welcome);
-/* Takes the lease out of the table and says that it is lost. */
-void session_lose(struct session *session, struct lease *lease);
 
 #endif

@@ -51,7 +51,7 @@ lose_all(struct session *session, struct slice field)
         uint64_t fence = read_uint(&reader);
         struct lease *lease = reader.error == OK ? leases_find(&session->leases, fence) : NULL;
         if (lease != NULL) {
-            session_lose(session, lease);
+            session_forget(session, lease);
         }
     }
     return reader_finish(&reader);
