@@ -388,7 +388,9 @@ feeder_core_leave(struct feeder_core *core, const struct session_sender *sender)
         return;
     }
     buffer_init(&header, SESSION_HEADER_BYTES_MAX);
-    write_header(&header, MESSAGE_GOODBYE, 0, 0);
+    write_header(&header, MESSAGE_GOODBYE, 0, 1);
+    write_string(&header, "confirmed");
+    write_uint(&header, core->is_spooled ? core->confirmed : feeder_core_answered(core));
     struct slice frame = buffer_slice(&header);
     /* A courtesy: the broker forgets a silent peer anyway. */
     ignore_error(sender->send(sender->context, &frame, 1));
