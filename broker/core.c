@@ -498,8 +498,6 @@ core_tick(struct core *core, struct core_time time)
     due_ms = leases_next_ms(&core->leases);
     if (due_ms < next_ms)
         next_ms = due_ms;
-    if (core->absent_workers > 0 && core->takeover_until_ms < next_ms)
-        next_ms = core->takeover_until_ms;
     if (core->next_trim_ms < next_ms)
         next_ms = core->next_trim_ms;
     return next_ms > time.now_ms ? next_ms : time.now_ms + 1;

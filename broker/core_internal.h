@@ -119,6 +119,7 @@ struct core {
     uint32_t absent_workers; /* of the last boot, not heard of yet */
     int64_t takeover_until_ms;
     int64_t next_trim_ms;
+    int64_t next_peers_ms;
     bool is_open;     /* the boot number is durable: leases may go out */
     bool is_draining; /* told to by the daemon */
     bool is_paused;   /* told to by a person; kept */
@@ -169,7 +170,7 @@ void core_hello(struct core *core, struct incoming *in);
 void core_heartbeat(struct core *core, struct incoming *in);
 void core_goodbye(struct core *core, struct incoming *in);
 void core_credit(struct core *core, struct incoming *in);
-/* Forgets peers that have been silent; returns when to look again. */
+/* Forgets peers that have been silent; returns when it wants to be called again. */
 int64_t core_peers_tick(struct core *core, struct core_time time);
 
 /* ---- core_intake.c ----------------------------------------------------------------------- */

@@ -294,5 +294,6 @@ core_load(struct core *core, struct core_time time, char **ret_message)
     leases_init(&core->leases, core->boot, core->options.lease_ms);
     core->takeover_until_ms = time.now_ms + core->options.takeover_ms;
     core->next_trim_ms = time.now_ms;
+    core->next_peers_ms = time.now_ms;
     return OK;
 }

@@ -379,7 +379,13 @@ int64_t
 core_peers_tick(struct core *core, struct core_time time)
 {
     int64_t silent_ms = CORE_SILENT_BEATS * core->options.heartbeat_ms;
-    int64_t next_ms = INT64_MAX;
+    /* Whoever comes meanwhile is silent at the earliest that much later. */
+    int64_t next_ms = time.now_ms + silent_ms;
+    if (time.now_ms < core->next_peers_ms)
+        return core->next_peers_ms;
+    if (core->absent_workers > 0 && core->takeover_until_ms > time.now_ms &&
+        core->takeover_until_ms < next_ms)
+        next_ms = core->takeover_until_ms;
     bool is_takeover_over = core->absent_workers > 0 && time.now_ms >= core->takeover_until_ms;
     for (uint32_t i = 0; i < core->roster.count; i++) {
         struct peer *peer = peer_at(&core->roster, i);
@@ -402,5 +408,6 @@ core_peers_tick(struct core *core, struct core_time time)
             peer_left(core, i);
     }
     forget_feeders(core);
+    core->next_peers_ms = next_ms;
     return next_ms;
 }
