@@ -1,0 +1,231 @@
+/*
+ * Which subtrees are furniture. A rule holds only for elements that carry less than its share of
+ * the page's prose (the mass guard): a negative word on the element that holds the text means
+ * nothing.
+ */
+#include "worker/extract_page.h"
+
+#include <string.h>
+
+struct tag_rule {
+    uint16_t tag;
+    float share_max;       /* article pages */
+    float loose_share_max; /* 0: kept */
+};
+
+static const struct tag_rule tag_rules[] = {
+    {HTML_TAG_NAV, 0.35f, 0.30f},       {HTML_TAG_FOOTER, 0.30f, 0.30f},
+    {HTML_TAG_ASIDE, 0.35f, 0.20f},     {HTML_TAG_FIGURE, 0.20f, 0.0f},
+    {HTML_TAG_FIGCAPTION, 0.20f, 0.0f}, {HTML_TAG_HEADER, 0.20f, 0.0f},
+    {HTML_TAG_FORM, 0.35f, 0.15f},      {HTML_TAG_DIALOG, 0.30f, 0.30f},
+    {HTML_TAG_FIELDSET, 0.20f, 0.10f},  {HTML_TAG_SEARCH, 0.20f, 0.20f},
+    {HTML_TAG_MENU, 0.20f, 0.0f},
+};
+
+struct token_rule {
+    uint32_t token;
+    float share_max;
+    float loose_share_max;
+};
+
+static const struct token_rule token_rules[] = {
+    {TOKEN_NAV, 0.35f, 0.30f},    {TOKEN_SHARE, 0.35f, 0.10f},  {TOKEN_RELATED, 0.35f, 0.15f},
+    {TOKEN_AD, 0.35f, 0.05f},     {TOKEN_COMMENT, 0.35f, 0.0f}, {TOKEN_META, 0.20f, 0.0f},
+    {TOKEN_CAPTION, 0.20f, 0.0f}, {TOKEN_HIDE, 0.35f, 0.10f},   {TOKEN_FOOT, 0.35f, 0.30f},
+    {TOKEN_SIDE, 0.35f, 0.25f},   {TOKEN_FORM, 0.35f, 0.10f},   {TOKEN_PAY, 0.20f, 0.10f},
+    {TOKEN_COOKIE, 0.35f, 0.30f}, {TOKEN_FILTER, 0.35f, 0.20f}, {TOKEN_HEAD, 0.10f, 0.0f},
+    {TOKEN_QUOTE, 0.20f, 0.0f},
+};
+
+/* Cards: like siblings that are mostly links, with little prose each. */
+#define CARDS_MIN 3
+#define CARD_PROSE_MAX 900
+#define CARDS_SHARE_MAX 0.7
+#define CARD_KEYS_MAX 16
+
+bool
+tag_is_never_content(unsigned tag)
+{
+    switch (tag) {
+    case HTML_TAG_HEAD:
+    case HTML_TAG_TITLE:
+    case HTML_TAG_SCRIPT:
+    case HTML_TAG_STYLE:
+    case HTML_TAG_NOSCRIPT:
+    case HTML_TAG_TEMPLATE:
+    case HTML_TAG_IFRAME:
+    case HTML_TAG_NOEMBED:
+    case HTML_TAG_NOFRAMES:
+    case HTML_TAG_OBJECT:
+    case HTML_TAG_APPLET:
+    case HTML_TAG_SVG:
+    case HTML_TAG_CANVAS:
+    case HTML_TAG_AUDIO:
+    case HTML_TAG_VIDEO:
+    case HTML_TAG_SELECT:
+    case HTML_TAG_DATALIST:
+    case HTML_TAG_TEXTAREA:
+    case HTML_TAG_PROGRESS:
+    case HTML_TAG_METER:
+    case HTML_TAG_RP:
+    case HTML_TAG_RT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static double
+share_of(const struct page *page, uint32_t node)
+{
+    uint32_t all = page->features[0].prose;
+    return all == 0 ? 0 : (double)page->features[node].prose / all;
+}
+
+/* A button is a control, except as the heading that unfolds an answer. */
+static bool
+is_control(const struct page *page, uint32_t node)
+{
+    const struct html_node *nodes = page->document->nodes;
+    if (nodes[node].tag != HTML_TAG_BUTTON) {
+        return false;
+    }
+    uint32_t parent = nodes[node].parent;
+    return !(html_tag_flags(nodes[parent].tag) & HTML_HEADING) && nodes[parent].tag != HTML_TAG_DT;
+}
+
+void
+page_cut_always(struct page *page)
+{
+    const struct html_document *document = page->document;
+    memset(page->is_skipped, 0, document->node_count);
+    for (uint32_t i = 1; i < document->node_count; i++) {
+        page->is_skipped[i] = tag_is_never_content(document->nodes[i].tag) || is_control(page, i);
+    }
+}
+
+static bool
+is_cut_by_tag(const struct page *page, uint32_t node, double share, bool is_loose)
+{
+    unsigned tag = page->document->nodes[node].tag;
+    for (size_t i = 0; i < sizeof tag_rules / sizeof tag_rules[0]; i++) {
+        if (tag_rules[i].tag == tag) {
+            return share < (is_loose ? tag_rules[i].loose_share_max : tag_rules[i].share_max);
+        }
+    }
+    return false;
+}
+
+static bool
+is_cut_by_tokens(uint32_t tokens, double share, bool is_loose)
+{
+    for (size_t i = 0; i < sizeof token_rules / sizeof token_rules[0]; i++) {
+        const struct token_rule *rule = &token_rules[i];
+        if (tokens & rule->token && share < (is_loose ? rule->loose_share_max : rule->share_max)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+is_cut(const struct page *page, uint32_t node, bool is_loose)
+{
+    const struct feature *feature = &page->features[node];
+    uint32_t tokens = feature->tokens;
+    if (tokens & (TOKEN_STRONG | TOKEN_EMBED)) {
+        return tokens & TOKEN_HIDE && !(tokens & TOKEN_EMBED) && feature->prose == 0;
+    }
+    unsigned tag = page->document->nodes[node].tag;
+    double share = share_of(page, node);
+    if (page->kind == PAGE_FORUM) {
+        tokens &= ~(uint32_t)TOKEN_COMMENT;
+    }
+    if (tag == HTML_TAG_BODY || tag == HTML_TAG_HTML) {
+        return false;
+    }
+    return is_cut_by_tag(page, node, share, is_loose) || is_cut_by_tokens(tokens, share, is_loose);
+}
+
+static bool
+is_card(const struct page *page, uint32_t node)
+{
+    const struct feature *feature = &page->features[node];
+    if (feature->length == 0 || feature->prose >= CARD_PROSE_MAX) {
+        return false;
+    }
+    return feature->link_headings > 0 || (uint64_t)feature->link_length * 2 > feature->length;
+}
+
+struct card_group {
+    uint32_t key;
+    uint32_t count;
+    uint64_t prose;
+};
+
+/* Groups the children of one element by tag and class; CARD_KEYS_MAX kinds are looked at. */
+static void
+cards_cut(struct page *page, uint32_t parent)
+{
+    const struct html_node *nodes = page->document->nodes;
+    struct card_group groups[CARD_KEYS_MAX];
+    size_t group_count = 0;
+    for (uint32_t i = parent + 1; i < nodes[parent].end; i = nodes[i].end) {
+        if (nodes[i].tag == HTML_TAG_TEXT || page->is_skipped[i] || !is_card(page, i)) {
+            continue;
+        }
+        size_t at = 0;
+        while (at < group_count && groups[at].key != page->features[i].class_key) {
+            at++;
+        }
+        if (at == CARD_KEYS_MAX) {
+            continue;
+        }
+        if (at == group_count) {
+            groups[group_count++] = (struct card_group){.key = page->features[i].class_key};
+        }
+        groups[at].count++;
+        groups[at].prose += page->features[i].prose;
+    }
+    double all = page->features[0].prose;
+    for (size_t at = 0; at < group_count; at++) {
+        if (groups[at].count < CARDS_MIN || (double)groups[at].prose >= CARDS_SHARE_MAX * all) {
+            continue;
+        }
+        for (uint32_t i = parent + 1; i < nodes[parent].end; i = nodes[i].end) {
+            if (nodes[i].tag != HTML_TAG_TEXT && page->features[i].class_key == groups[at].key &&
+                is_card(page, i)) {
+                page->is_skipped[i] = 1;
+            }
+        }
+    }
+}
+
+static bool
+may_hold_cards(unsigned tag)
+{
+    return tag != HTML_TAG_TEXT && tag != HTML_TAG_P && tag != HTML_TAG_TR &&
+           tag != HTML_TAG_TABLE && !(html_tag_flags(tag) & (HTML_HEADING | HTML_FORMATTING)) &&
+           tag != HTML_TAG_SPAN && tag != HTML_TAG_TBODY;
+}
+
+void
+page_cut(struct page *page, enum page_kind kind)
+{
+    const struct html_document *document = page->document;
+    page_cut_always(page);
+    for (uint32_t i = 1; i < document->node_count;) {
+        unsigned tag = document->nodes[i].tag;
+        if (!page->is_skipped[i] && tag != HTML_TAG_TEXT && is_cut(page, i, kind == PAGE_LOOSE)) {
+            page->is_skipped[i] = 1;
+        }
+        if (page->is_skipped[i]) {
+            i = document->nodes[i].end;
+            continue;
+        }
+        if (kind == PAGE_ARTICLE && may_hold_cards(tag)) {
+            cards_cut(page, i);
+        }
+        i++;
+    }
+}

@@ -1,0 +1,233 @@
+#include "worker/extract_page.h"
+
+#include <string.h>
+
+/* A block is prose when it is this long and mostly no link. */
+#define PROSE_LENGTH_MIN 60
+
+struct attributes_seen {
+    struct slice id;
+    struct slice classes;
+    struct slice role;
+    struct slice property;
+    struct slice style;
+    bool is_hidden;
+};
+
+static bool
+value_has(struct slice value, const char *word)
+{
+    return value.size > 0 && memmem(value.data, value.size, word, strlen(word)) != NULL;
+}
+
+static bool
+value_is(struct slice value, const char *word)
+{
+    return value.size > 0 && html_name_is(value, word);
+}
+
+static void
+attributes_read(const struct html_document *document, uint32_t node, struct attributes_seen *seen)
+{
+    struct html_attributes attributes;
+    struct html_attribute attribute;
+    html_attributes_init(&attributes, document, node);
+    while (html_attributes_next(&attributes, &attribute)) {
+        switch (attribute.name.data[0] | 0x20) {
+        case 'i':
+            if (html_name_is(attribute.name, "id")) {
+                seen->id = attribute.value;
+            } else if (html_name_is(attribute.name, "itemprop")) {
+                seen->property = attribute.value;
+            }
+            break;
+        case 'c':
+            if (html_name_is(attribute.name, "class")) {
+                seen->classes = attribute.value;
+            }
+            break;
+        case 'r':
+            if (html_name_is(attribute.name, "role")) {
+                seen->role = attribute.value;
+            }
+            break;
+        case 's':
+            if (html_name_is(attribute.name, "style")) {
+                seen->style = attribute.value;
+            }
+            break;
+        case 'h':
+            seen->is_hidden = seen->is_hidden || html_name_is(attribute.name, "hidden");
+            break;
+        case 'a':
+            if (html_name_is(attribute.name, "aria-hidden") && value_is(attribute.value, "true")) {
+                seen->is_hidden = true;
+            }
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+struct role_row {
+    const char *role;
+    uint32_t classes;
+};
+
+static const struct role_row role_rows[] = {
+    {"navigation", TOKEN_NAV},   {"menu", TOKEN_NAV},
+    {"menubar", TOKEN_NAV},      {"banner", TOKEN_HEAD},
+    {"contentinfo", TOKEN_FOOT}, {"complementary", TOKEN_SIDE},
+    {"dialog", TOKEN_COOKIE},    {"alertdialog", TOKEN_COOKIE},
+    {"search", TOKEN_FORM},      {"main", TOKEN_MAIN | TOKEN_WEAK},
+    {"article", TOKEN_WEAK},     {"tooltip", TOKEN_COOKIE},
+    {"toolbar", TOKEN_NAV},      {"alert", TOKEN_COOKIE},
+};
+
+/* Roles are whole values; their words mean other things in a class ("banner"). */
+static uint32_t
+role_classes(struct slice role)
+{
+    for (size_t i = 0; role.size > 0 && i < sizeof role_rows / sizeof role_rows[0]; i++) {
+        if (html_name_is(role, role_rows[i].role)) {
+            return role_rows[i].classes;
+        }
+    }
+    return 0;
+}
+
+static uint32_t
+property_classes(struct slice property)
+{
+    if (value_is(property, "articlebody") || value_is(property, "reviewbody")) {
+        return TOKEN_STRONG;
+    }
+    if (value_is(property, "author") || value_is(property, "datepublished") ||
+        value_is(property, "datemodified")) {
+        return TOKEN_META;
+    }
+    return 0;
+}
+
+static uint32_t
+class_key(unsigned tag, struct slice classes)
+{
+    uint32_t hash = 2166136261u ^ tag;
+    size_t i = 0;
+    while (i < classes.size && classes.data[i] <= ' ') {
+        i++;
+    }
+    for (; i < classes.size && classes.data[i] > ' '; i++) {
+        hash = (hash ^ classes.data[i]) * 16777619u;
+    }
+    return hash;
+}
+
+static uint32_t
+tag_classes(unsigned tag)
+{
+    switch (tag) {
+    case HTML_TAG_NAV:
+        return TOKEN_NAV;
+    case HTML_TAG_MAIN:
+        return TOKEN_MAIN | TOKEN_WEAK;
+    case HTML_TAG_ARTICLE:
+        return TOKEN_WEAK;
+    case HTML_TAG_FIGCAPTION:
+        return TOKEN_CAPTION;
+    case HTML_TAG_DIALOG:
+        return TOKEN_COOKIE;
+    default:
+        return 0;
+    }
+}
+
+static void
+names_read(struct page *page, const struct token_table *table)
+{
+    const struct html_document *document = page->document;
+    for (uint32_t i = 0; i < document->node_count; i++) {
+        const struct html_node *node = &document->nodes[i];
+        if (node->tag == HTML_TAG_TEXT || node->size == 0) {
+            continue;
+        }
+        struct attributes_seen seen = {0};
+        attributes_read(document, i, &seen);
+        struct feature *feature = &page->features[i];
+        feature->tokens = tag_classes(node->tag) | role_classes(seen.role) |
+                          property_classes(seen.property) | token_classes(table, seen.id) |
+                          token_classes(table, seen.classes);
+        feature->class_key = class_key(node->tag, seen.classes);
+        if (seen.is_hidden || value_has(seen.style, "display:none") ||
+            value_has(seen.style, "display: none") || value_has(seen.style, "visibility:hidden")) {
+            feature->tokens |= TOKEN_HIDE;
+        }
+    }
+}
+
+static void
+saturating_add(uint16_t *counter, uint32_t more)
+{
+    uint32_t sum = *counter + more;
+    *counter = sum > UINT16_MAX ? UINT16_MAX : (uint16_t)sum;
+}
+
+static void
+block_take(struct page *page, const struct block *block)
+{
+    struct feature *feature = &page->features[block->box];
+    feature->length += block->length;
+    feature->link_length += block->link_length;
+    saturating_add(&feature->blocks, 1);
+    bool is_link = (uint64_t)block->link_length * 2 > block->length;
+    if (block->kind == BLOCK_HEADING) {
+        saturating_add(&feature->link_headings, is_link);
+    } else if (block->length >= PROSE_LENGTH_MIN && !is_link) {
+        feature->prose += block->length;
+        saturating_add(&feature->paragraphs, 1);
+    }
+}
+
+static void
+sums_raise(struct page *page)
+{
+    const struct html_document *document = page->document;
+    for (uint32_t i = document->node_count - 1; i > 0; i--) {
+        const struct feature *from = &page->features[i];
+        struct feature *to = &page->features[document->nodes[i].parent];
+        to->prose += from->prose;
+        to->length += from->length;
+        to->link_length += from->link_length;
+        saturating_add(&to->paragraphs, from->paragraphs);
+        saturating_add(&to->blocks, from->blocks);
+        saturating_add(&to->link_headings, from->link_headings);
+        saturating_add(&to->images, from->images);
+        saturating_add(&to->images, document->nodes[i].tag == HTML_TAG_IMG);
+    }
+}
+
+enum error
+page_features(struct page *page)
+{
+    const struct html_document *document = page->document;
+    page->features = arena_alloc(page->arena, document->node_count * sizeof *page->features);
+    page->is_skipped = arena_alloc(page->arena, document->node_count);
+    struct token_table *table = token_table_create(page->arena);
+    if (page->features == NULL || page->is_skipped == NULL || table == NULL) {
+        return ERROR_NO_MEMORY;
+    }
+    names_read(page, table);
+    page_cut_always(page);
+    struct block_list list;
+    enum error error =
+        block_list_collect(page->arena, document, document->body, page->is_skipped, &list);
+    if (error == OK) {
+        for (uint32_t i = 0; i < list.count; i++) {
+            block_take(page, &list.blocks[i]);
+        }
+        sums_raise(page);
+    }
+    block_list_release(&list);
+    return error;
+}

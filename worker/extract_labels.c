@@ -1,0 +1,290 @@
+/*
+ * Which blocks of the root a reader wants: first from the block itself, then from its neighbours.
+ */
+#include "worker/extract_page.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+#define GOOD_WORDS_MIN 12
+#define GOOD_SENTENCE_WORDS_MIN 6
+#define BAD_LINK_WORDS_MAX 40
+#define REPEAT_LENGTH_MIN 40
+#define REPEAT_SLOTS_MAX 65536u
+#define ENDING_SHARE_MAX 0.25 /* what an ending cuts off is less than this of the text */
+#define NOTE_BLOCKS 3         /* the last blocks that may be notes */
+#define TITLE_LENGTH_MIN 8
+
+static bool
+is_letter_byte(uint8_t byte)
+{
+    uint8_t folded = (uint8_t)(byte | 0x20);
+    return (folded >= 'a' && folded <= 'z') || (byte >= '0' && byte <= '9') || byte >= 0xC3;
+}
+
+/* The next byte that counts when texts are compared loosely: letters and digits, small. */
+static int
+loose_next(struct slice text, size_t *at)
+{
+    while (*at < text.size) {
+        uint8_t byte = text.data[(*at)++];
+        if (byte >= 0x80 || is_letter_byte(byte)) {
+            /* Typographic marks (U+2000 to U+20FF) do not count either. */
+            if (byte == 0xE2 && *at + 1 < text.size && text.data[*at] <= 0x83) {
+                *at += 2;
+                continue;
+            }
+            return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+        }
+    }
+    return -1;
+}
+
+/* Is the one equal to the other, or to its beginning (the title with the site's name behind)? */
+static bool
+is_like_title(struct slice text, struct slice title, bool may_be_prefix)
+{
+    if (title.size < TITLE_LENGTH_MIN || text.size < TITLE_LENGTH_MIN) {
+        return false;
+    }
+    size_t i = 0;
+    size_t j = 0;
+    for (;;) {
+        int a = loose_next(text, &i);
+        int b = loose_next(title, &j);
+        if (a == -1) {
+            return b == -1 || (may_be_prefix && text.size * 2 > title.size);
+        }
+        if (a != b) {
+            return false;
+        }
+    }
+}
+
+static double
+link_share(const struct block *block)
+{
+    return block->length == 0 ? 0 : (double)block->link_length / block->length;
+}
+
+static enum block_label
+label_of(const struct page *page, const struct block *block)
+{
+    struct slice text = block_text(&page->list, block);
+    if (block->kind == BLOCK_CODE) {
+        return LABEL_GOOD;
+    }
+    bool is_first_heading = block->kind == BLOCK_HEADING && block->level == 1;
+    if (block->words < 40 && (is_like_title(text, page->title, false) ||
+                              is_like_title(text, page->page_title, is_first_heading))) {
+        return LABEL_TITLE;
+    }
+    if (phrase_is_boilerplate(text, block->words)) {
+        return LABEL_BAD;
+    }
+    double links = link_share(block);
+    if (links > 0.67 && block->words < BAD_LINK_WORDS_MAX) {
+        return LABEL_BAD;
+    }
+    if (block->kind == BLOCK_HEADING) {
+        return LABEL_HEADING;
+    }
+    if ((block->words >= GOOD_WORDS_MIN && links < 0.5) ||
+        (block->words >= GOOD_SENTENCE_WORDS_MIN && block->ends_sentence)) {
+        return LABEL_GOOD;
+    }
+    return LABEL_SHORT;
+}
+
+static bool
+is_listed(const struct block *block)
+{
+    return block->kind == BLOCK_ITEM || block->kind == BLOCK_CELL;
+}
+
+/* What comes before the first and after the last good block goes, lists beside them excepted. */
+static void
+edges_keep(struct block_list *list)
+{
+    uint32_t first = 0;
+    while (first < list->count && list->blocks[first].label != LABEL_GOOD) {
+        first++;
+    }
+    uint32_t last = list->count;
+    while (last > first && list->blocks[last - 1].label != LABEL_GOOD) {
+        last--;
+    }
+    while (last < list->count && list->blocks[last].label == LABEL_SHORT &&
+           is_listed(&list->blocks[last])) {
+        last++;
+    }
+    for (uint32_t i = first; i < last; i++) {
+        enum block_label label = list->blocks[i].label;
+        list->blocks[i].is_kept = label != LABEL_BAD && label != LABEL_TITLE;
+    }
+    /* A heading right above the first block belongs to it. */
+    for (uint32_t i = first; i > 0 && first < list->count; i--) {
+        if (list->blocks[i - 1].label != LABEL_HEADING || list->blocks[i - 1].level == 1) {
+            break;
+        }
+        list->blocks[i - 1].is_kept = true;
+    }
+}
+
+/* Headings over nothing: no text before the next heading of the same rank or a higher one. */
+static void
+headings_keep(struct block_list *list)
+{
+    bool has_text = false;
+    unsigned level = 0;
+    for (uint32_t i = list->count; i > 0; i--) {
+        struct block *block = &list->blocks[i - 1];
+        if (!block->is_kept) {
+            continue;
+        }
+        if (block->kind != BLOCK_HEADING) {
+            has_text = true;
+            level = 7;
+            continue;
+        }
+        block->is_kept = has_text && block->level < level;
+        if (block->is_kept) {
+            level = block->level;
+        }
+    }
+}
+
+static uint32_t
+kept_length(const struct block_list *list, uint32_t from)
+{
+    uint32_t length = 0;
+    for (uint32_t i = from; i < list->count; i++) {
+        length += list->blocks[i].is_kept ? list->blocks[i].length : 0;
+    }
+    return length;
+}
+
+/* "Related articles" and the like: it and all behind it, when that is little. */
+static void
+ending_cut(struct page *page)
+{
+    struct block_list *list = &page->list;
+    double all = kept_length(list, 0);
+    double before = 0;
+    for (uint32_t i = 0; i < list->count; i++) {
+        struct block *block = &list->blocks[i];
+        if (before >= (1 - ENDING_SHARE_MAX) * all &&
+            phrase_is_ending(block_text(list, block), block->words)) {
+            for (uint32_t j = i; j < list->count; j++) {
+                list->blocks[j].is_kept = false;
+            }
+            return;
+        }
+        before += block->is_kept ? block->length : 0;
+    }
+}
+
+static void
+notes_cut(struct page *page)
+{
+    struct block_list *list = &page->list;
+    unsigned seen = 0;
+    for (uint32_t i = list->count; i > 1 && seen < NOTE_BLOCKS; i--) {
+        struct block *block = &list->blocks[i - 1];
+        if (!block->is_kept) {
+            continue;
+        }
+        seen++;
+        struct slice text = block_text(list, block);
+        bool is_note = block->words < 60 && phrase_is_note(text);
+        bool is_aside = block->is_small && seen == 1 && block->words < 60;
+        if (is_note || is_aside) {
+            block->is_kept = false;
+        } else if (seen > 1) {
+            continue;
+        }
+    }
+}
+
+/* Long texts that were there before, wherever; the first one stays. */
+static enum error
+repeats_cut(struct page *page)
+{
+    struct block_list *list = &page->list;
+    uint32_t slots = 16;
+    while (slots < list->count * 2 && slots < REPEAT_SLOTS_MAX) {
+        slots *= 2;
+    }
+    uint64_t *seen = arena_alloc(page->arena, slots * sizeof *seen);
+    if (seen == NULL) {
+        return ERROR_NO_MEMORY;
+    }
+    for (uint32_t i = 0, used = 0; i < list->count && used < slots / 2; i++) {
+        struct block *block = &list->blocks[i];
+        if (!block->is_kept || block->length < REPEAT_LENGTH_MIN || block->kind == BLOCK_CODE) {
+            continue;
+        }
+        uint64_t hash = XXH3_64bits(list->text.data + block->text, block->size) | 1;
+        uint32_t slot = (uint32_t)hash & (slots - 1);
+        while (seen[slot] != 0 && seen[slot] != hash) {
+            slot = (slot + 1) & (slots - 1);
+        }
+        if (seen[slot] == hash) {
+            block->is_kept = false;
+            block->label = LABEL_REPEAT;
+        } else {
+            seen[slot] = hash;
+            used++;
+        }
+    }
+    return OK;
+}
+
+static void
+loose_keep(struct page *page)
+{
+    struct block_list *list = &page->list;
+    for (uint32_t i = 0; i < list->count; i++) {
+        struct block *block = &list->blocks[i];
+        block->is_kept = block->label != LABEL_BAD || link_share(block) > 0.67;
+    }
+}
+
+enum error
+page_blocks(struct page *page)
+{
+    block_list_release(&page->list);
+    enum error error =
+        block_list_collect(page->arena, page->document, page->root, page->is_skipped, &page->list);
+    if (error != OK) {
+        return error;
+    }
+    struct block_list *list = &page->list;
+    for (uint32_t i = 0; i < list->count; i++) {
+        list->blocks[i].label = label_of(page, &list->blocks[i]);
+    }
+    if (page->kind == PAGE_LOOSE) {
+        loose_keep(page);
+        return OK;
+    }
+    edges_keep(list);
+    ending_cut(page);
+    if (page->kind == PAGE_ARTICLE) {
+        notes_cut(page);
+    }
+    error = repeats_cut(page);
+    headings_keep(list);
+    return error;
+}
+
+uint32_t
+page_kept_length(const struct page *page)
+{
+    return kept_length(&page->list, 0);
+}
+
+void
+page_release(struct page *page)
+{
+    block_list_release(&page->list);
+}

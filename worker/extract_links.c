@@ -1,0 +1,153 @@
+#include "worker/extract_result.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/message.h"
+
+#define ANCHOR_BYTES_MAX 1000
+#define ANCHOR_NODES_MAX 1000 /* links that hold half of a page are not read to their end */
+
+/* The words of a link, or of its pictures when it has none. */
+static void
+anchor_append(struct buffer *out, const struct html_document *document, uint32_t node,
+              struct buffer *scratch)
+{
+    buffer_clear(scratch);
+    uint32_t end = document->nodes[node].end;
+    if (end > node + ANCHOR_NODES_MAX) {
+        end = node + ANCHOR_NODES_MAX;
+    }
+    struct slice alternative = {0};
+    for (uint32_t i = node + 1; i < end && scratch->size < ANCHOR_BYTES_MAX; i++) {
+        const struct html_node *inner = &document->nodes[i];
+        if (inner->tag == HTML_TAG_TEXT) {
+            struct slice text = html_text(document, i);
+            size_t size = text.size < ANCHOR_BYTES_MAX ? text.size : ANCHOR_BYTES_MAX;
+            buffer_append(scratch, text.data, size);
+        } else if (inner->tag == HTML_TAG_SCRIPT || inner->tag == HTML_TAG_STYLE ||
+                   inner->tag == HTML_TAG_SVG || inner->tag == HTML_TAG_NOSCRIPT) {
+            i = inner->end - 1;
+        } else if (html_tag_flags(inner->tag) & HTML_BLOCK || inner->tag == HTML_TAG_BR) {
+            buffer_append_byte(scratch, ' ');
+        } else if (inner->tag == HTML_TAG_IMG && alternative.size == 0) {
+            alternative = html_attribute(document, i, "alt");
+        }
+    }
+    size_t before = out->size;
+    text_append(out, buffer_slice(scratch), false);
+    if (out->size == before && alternative.size > 0 && alternative.size <= ANCHOR_BYTES_MAX) {
+        text_append(out, alternative, true);
+    }
+}
+
+struct link_list {
+    struct buffer rows; /* msgpack, one map a link */
+    size_t count;
+    struct buffer target;
+    struct buffer words;
+    struct buffer scratch;
+    struct url url;
+};
+
+/* White space around it does not count; tabs and line ends inside fall out (URL Standard). */
+static void
+target_read(struct buffer *out, struct slice value)
+{
+    struct buffer decoded;
+    buffer_init(&decoded, URL_BYTES_MAX * 4);
+    html_decode(&decoded, value, true);
+    buffer_clear(out);
+    size_t start = 0;
+    size_t end = decoded.size;
+    while (start < end && decoded.data[start] <= ' ') {
+        start++;
+    }
+    while (end > start && decoded.data[end - 1] <= ' ') {
+        end--;
+    }
+    for (size_t i = start; i < end; i++) {
+        if (decoded.data[i] != '\t' && decoded.data[i] != '\n' && decoded.data[i] != '\r') {
+            buffer_append_byte(out, decoded.data[i]);
+        }
+    }
+    buffer_release(&decoded);
+}
+
+static bool
+target_resolve(struct link_list *links, const struct url *base)
+{
+    struct slice target = buffer_slice(&links->target);
+    /* A place in the page itself is no outlink. */
+    if (target.size == 0 || target.data[0] == '#') {
+        return false;
+    }
+    url_reason reason = NULL;
+    enum error error = base == NULL ? url_parse(target, &links->url, &reason)
+                                    : url_resolve(base, target, &links->url, &reason);
+    return error == OK && (links->url.scheme == URL_HTTP || links->url.scheme == URL_HTTPS);
+}
+
+static void
+link_take(struct link_list *links, const struct html_document *document, uint32_t node,
+          const struct url *base)
+{
+    struct slice target = html_attribute(document, node, "href");
+    if (target.data == NULL || target.size > URL_BYTES_MAX * 2) {
+        return;
+    }
+    target_read(&links->target, target);
+    if (!target_resolve(links, base)) {
+        return;
+    }
+    buffer_clear(&links->words);
+    anchor_append(&links->words, document, node, &links->scratch);
+    if (document->nodes[node].tag == HTML_TAG_AREA) {
+        text_append(&links->words, html_attribute(document, node, "alt"), true);
+    }
+    struct slice relation = html_attribute(document, node, "rel");
+    bool has_relation = relation.size > 0 && relation.size <= ANCHOR_BYTES_MAX;
+    write_map(&links->rows, has_relation ? 3 : 2);
+    write_string(&links->rows, "url");
+    write_text(&links->rows, slice_of(links->url.text, links->url.size));
+    write_string(&links->rows, "text");
+    write_text(&links->rows, buffer_slice(&links->words));
+    if (has_relation) {
+        buffer_clear(&links->words);
+        text_append(&links->words, relation, true);
+        write_string(&links->rows, "rel");
+        write_text(&links->rows, buffer_slice(&links->words));
+    }
+    links->count++;
+}
+
+void
+result_links(struct result *result, const struct html_document *document, const struct url *base)
+{
+    struct link_list *links = arena_alloc(result->arena, sizeof *links);
+    if (links == NULL) {
+        result->out->error = ERROR_NO_MEMORY;
+        return;
+    }
+    buffer_init(&links->rows, result->out->bytes_max);
+    buffer_init(&links->target, URL_BYTES_MAX * 4);
+    buffer_init(&links->words, ANCHOR_BYTES_MAX * 8);
+    buffer_init(&links->scratch, ANCHOR_BYTES_MAX * 4);
+    for (uint32_t i = 0; i < document->node_count && links->count < RESULT_LINKS_MAX; i++) {
+        unsigned tag = document->nodes[i].tag;
+        if (tag == HTML_TAG_A || tag == HTML_TAG_AREA) {
+            link_take(links, document, i, base);
+        }
+    }
+    if (buffer_error(&links->rows) != OK) {
+        result->out->error = buffer_error(&links->rows);
+    }
+    write_string(result->out, "links");
+    write_array(result->out, links->count);
+    write_raw(result->out, buffer_slice(&links->rows));
+    result->pairs++;
+    buffer_release(&links->rows);
+    buffer_release(&links->target);
+    buffer_release(&links->words);
+    buffer_release(&links->scratch);
+}

@@ -1,0 +1,542 @@
+#include "worker/extract_metadata.h"
+
+#include <string.h>
+
+#include "worker/blocks.h"
+
+#define AUTHOR_WORDS_MAX 6
+#define AUTHOR_BYTES_MAX 100
+#define BYLINE_BYTES_MAX 200
+
+struct meta_row {
+    const char *name; /* of name, property, itemprop or http-equiv; small */
+    enum metadata_field field;
+    unsigned trust;
+};
+
+/* Among the same trust the first in the page wins; the offsets order the names. */
+static const struct meta_row meta_rows[] = {
+    {"og:title", METADATA_TITLE, TRUST_PROPERTY},
+    {"twitter:title", METADATA_TITLE, TRUST_NAME},
+    {"title", METADATA_TITLE, TRUST_NAME + 2},
+    {"dc.title", METADATA_TITLE, TRUST_NAME + 1},
+    {"dcterms.title", METADATA_TITLE, TRUST_NAME + 1},
+    {"parsely-title", METADATA_TITLE, TRUST_NAME},
+    {"sailthru.title", METADATA_TITLE, TRUST_NAME},
+    {"og:description", METADATA_DESCRIPTION, TRUST_PROPERTY + 1},
+    {"description", METADATA_DESCRIPTION, TRUST_PROPERTY},
+    {"twitter:description", METADATA_DESCRIPTION, TRUST_NAME},
+    {"dc.description", METADATA_DESCRIPTION, TRUST_NAME},
+    {"og:site_name", METADATA_SITE_NAME, TRUST_PROPERTY},
+    {"application-name", METADATA_SITE_NAME, TRUST_NAME},
+    {"dc.publisher", METADATA_SITE_NAME, TRUST_NAME + 1},
+    {"og:url", METADATA_CANONICAL, TRUST_NAME},
+    {"og:image", METADATA_IMAGE, TRUST_PROPERTY},
+    {"og:image:url", METADATA_IMAGE, TRUST_PROPERTY},
+    {"twitter:image", METADATA_IMAGE, TRUST_NAME},
+    {"thumbnail", METADATA_IMAGE, TRUST_NAME + 1},
+    {"article:section", METADATA_SECTION, TRUST_PROPERTY},
+    {"parsely-section", METADATA_SECTION, TRUST_NAME},
+    {"section", METADATA_SECTION, TRUST_NAME},
+    {"article:published_time", METADATA_PUBLISHED, TRUST_PROPERTY},
+    {"article:published", METADATA_PUBLISHED, TRUST_PROPERTY + 1},
+    {"og:published_time", METADATA_PUBLISHED, TRUST_PROPERTY + 1},
+    {"og:article:published_time", METADATA_PUBLISHED, TRUST_PROPERTY + 1},
+    {"datepublished", METADATA_PUBLISHED, TRUST_NAME},
+    {"pubdate", METADATA_PUBLISHED, TRUST_NAME},
+    {"publishdate", METADATA_PUBLISHED, TRUST_NAME},
+    {"publish-date", METADATA_PUBLISHED, TRUST_NAME},
+    {"publish_date", METADATA_PUBLISHED, TRUST_NAME},
+    {"publication_date", METADATA_PUBLISHED, TRUST_NAME},
+    {"published", METADATA_PUBLISHED, TRUST_NAME},
+    {"published_time", METADATA_PUBLISHED, TRUST_NAME},
+    {"date", METADATA_PUBLISHED, TRUST_NAME + 1},
+    {"date_published", METADATA_PUBLISHED, TRUST_NAME},
+    {"article.published", METADATA_PUBLISHED, TRUST_NAME},
+    {"article_date_original", METADATA_PUBLISHED, TRUST_NAME},
+    {"originalpublicationdate", METADATA_PUBLISHED, TRUST_NAME},
+    {"parsely-pub-date", METADATA_PUBLISHED, TRUST_NAME},
+    {"sailthru.date", METADATA_PUBLISHED, TRUST_NAME},
+    {"dc.date", METADATA_PUBLISHED, TRUST_NAME + 1},
+    {"dc.date.issued", METADATA_PUBLISHED, TRUST_NAME},
+    {"dc.date.created", METADATA_PUBLISHED, TRUST_NAME},
+    {"dcterms.date", METADATA_PUBLISHED, TRUST_NAME + 1},
+    {"dcterms.created", METADATA_PUBLISHED, TRUST_NAME},
+    {"dcterms.issued", METADATA_PUBLISHED, TRUST_NAME},
+    {"citation_publication_date", METADATA_PUBLISHED, TRUST_NAME},
+    {"citation_date", METADATA_PUBLISHED, TRUST_NAME + 1},
+    {"cxenseparse:recs:publishtime", METADATA_PUBLISHED, TRUST_NAME},
+    {"bt:pubdate", METADATA_PUBLISHED, TRUST_NAME},
+    {"created", METADATA_PUBLISHED, TRUST_NAME + 2},
+    {"datecreated", METADATA_PUBLISHED, TRUST_NAME + 2},
+    {"release_date", METADATA_PUBLISHED, TRUST_NAME},
+    {"article:modified_time", METADATA_MODIFIED, TRUST_PROPERTY},
+    {"og:updated_time", METADATA_MODIFIED, TRUST_PROPERTY + 1},
+    {"datemodified", METADATA_MODIFIED, TRUST_NAME},
+    {"lastmod", METADATA_MODIFIED, TRUST_NAME},
+    {"last-modified", METADATA_MODIFIED, TRUST_NAME},
+    {"modified", METADATA_MODIFIED, TRUST_NAME},
+    {"dcterms.modified", METADATA_MODIFIED, TRUST_NAME},
+    {"revised", METADATA_MODIFIED, TRUST_NAME},
+    {"og:locale", METADATA_LANGUAGE, TRUST_PROPERTY},
+    {"content-language", METADATA_LANGUAGE, TRUST_NAME},
+    {"dc.language", METADATA_LANGUAGE, TRUST_NAME},
+    {"language", METADATA_LANGUAGE, TRUST_NAME},
+    {"og:type", METADATA_KIND, TRUST_PROPERTY},
+};
+
+struct author_row {
+    const char *name;
+    unsigned trust;
+};
+
+static const struct author_row author_rows[] = {
+    {"author", TRUST_NAME},
+    {"article:author", TRUST_NAME + 1},
+    {"article:author_name", TRUST_NAME},
+    {"dc.creator", TRUST_NAME + 1},
+    {"dcterms.creator", TRUST_NAME + 1},
+    {"parsely-author", TRUST_NAME},
+    {"sailthru.author", TRUST_NAME},
+    {"byl", TRUST_NAME},
+    {"citation_author", TRUST_NAME},
+    {"book:author", TRUST_NAME},
+};
+
+void
+metadata_init(struct metadata *metadata, struct arena *arena)
+{
+    *metadata = (struct metadata){.arena = arena, .author_trust = TRUST_NONE};
+    for (size_t i = 0; i < METADATA_FIELD_COUNT; i++) {
+        metadata->fields[i].trust = TRUST_NONE;
+    }
+}
+
+struct slice
+metadata_text(const struct metadata *metadata, enum metadata_field field)
+{
+    return metadata->fields[field].text;
+}
+
+void
+metadata_offer(struct metadata *metadata, enum metadata_field field, unsigned trust,
+               struct slice text)
+{
+    if (field != METADATA_BODY && text.size > METADATA_VALUE_BYTES_MAX) {
+        text.size = METADATA_VALUE_BYTES_MAX;
+        while (text.size > 0 && (text.data[text.size] & 0xC0) == 0x80) {
+            text.size--;
+        }
+    }
+    if (text.size == 0 || trust >= metadata->fields[field].trust) {
+        return;
+    }
+    if (field == METADATA_PUBLISHED || field == METADATA_MODIFIED) {
+        /* Only what can be read as a date is one. */
+        char date[DATE_TEXT_BYTES];
+        if (!date_find(text, metadata_text(metadata, METADATA_LANGUAGE), date)) {
+            return;
+        }
+        char *copy = arena_copy(metadata->arena, date, strlen(date));
+        if (copy == NULL) {
+            return;
+        }
+        text = slice_of(copy, strlen(date));
+    }
+    metadata->fields[field] = (struct metadata_value){.text = text, .trust = trust};
+}
+
+static bool
+has_bytes(struct slice text, const char *word)
+{
+    return memmem(text.data, text.size, word, strlen(word)) != NULL;
+}
+
+/* "By Jane Doe" is Jane Doe. */
+static struct slice
+byline_strip(struct slice name)
+{
+    static const char *const openings[] = {
+        "by ", "by: ", "written by ", "author: ", "von ", "par ", "por ", "posted by "};
+    for (size_t i = 0; i < sizeof openings / sizeof openings[0]; i++) {
+        size_t size = strlen(openings[i]);
+        if (name.size > size && html_name_is(slice_of(name.data, size), openings[i])) {
+            return slice_of(name.data + size, name.size - size);
+        }
+    }
+    return name;
+}
+
+static bool
+is_name(struct slice name)
+{
+    static const char *const nobody[] = {"admin", "administrator", "editor",
+                                         "staff", "guest",         "unknown",
+                                         "null",  "undefined",     "anonymous"};
+    if (name.size < 2 || name.size > AUTHOR_BYTES_MAX ||
+        memchr(name.data, '@', name.size) != NULL || has_bytes(name, "://") ||
+        has_bytes(name, "www.") || has_bytes(name, "{")) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof nobody / sizeof nobody[0]; i++) {
+        if (html_name_is(name, nobody[i])) {
+            return false;
+        }
+    }
+    uint32_t length = 0;
+    uint32_t words = 0;
+    text_measure(name, &length, &words);
+    return words <= AUTHOR_WORDS_MAX;
+}
+
+void
+metadata_offer_author(struct metadata *metadata, unsigned trust, struct slice name)
+{
+    name = byline_strip(name);
+    if (!is_name(name) || trust > metadata->author_trust) {
+        return;
+    }
+    if (trust < metadata->author_trust) {
+        metadata->author_count = 0;
+        metadata->author_trust = trust;
+    }
+    for (size_t i = 0; i < metadata->author_count; i++) {
+        if (slice_equal(metadata->authors[i], name)) {
+            return;
+        }
+    }
+    if (metadata->author_count < METADATA_AUTHORS_MAX) {
+        metadata->authors[metadata->author_count++] = name;
+    }
+}
+
+/* Raw text to a collapsed copy in the arena; empty on no memory. */
+static struct slice
+clean_copy(struct metadata *metadata, struct slice raw, bool is_attribute)
+{
+    struct buffer text;
+    buffer_init(&text, raw.size * 2 + 16);
+    text_append(&text, raw, is_attribute);
+    char *copy = text.size == 0 ? NULL : arena_copy(metadata->arena, text.data, text.size);
+    struct slice clean = copy == NULL ? slice_of(NULL, 0) : slice_of(copy, text.size);
+    buffer_release(&text);
+    return clean;
+}
+
+/* The text under a node up to its first <br>, at most BYLINE_BYTES_MAX of it. */
+static struct slice
+node_text(struct metadata *metadata, const struct html_document *document, uint32_t node)
+{
+    struct buffer raw;
+    buffer_init(&raw, BYLINE_BYTES_MAX * 4);
+    for (uint32_t i = node + 1; i < document->nodes[node].end; i++) {
+        unsigned tag = document->nodes[i].tag;
+        if (tag == HTML_TAG_TEXT) {
+            buffer_append(&raw, html_text(document, i).data, html_text(document, i).size);
+        } else if (tag == HTML_TAG_BR && raw.size > 0) {
+            break;
+        } else if (tag == HTML_TAG_SCRIPT || tag == HTML_TAG_STYLE || tag == HTML_TAG_SVG) {
+            i = document->nodes[i].end - 1;
+        }
+    }
+    struct slice text = clean_copy(metadata, buffer_slice(&raw), false);
+    buffer_release(&raw);
+    return text;
+}
+
+/* Authors may share one field: "A, B and C". */
+static void
+authors_take(struct metadata *metadata, unsigned trust, struct slice names)
+{
+    names = byline_strip(names);
+    size_t start = 0;
+    for (size_t i = 0; i <= names.size; i++) {
+        size_t mark = 0;
+        if (i == names.size || names.data[i] == ',' || names.data[i] == ';' ||
+            names.data[i] == '|') {
+            mark = 1;
+        } else if (names.size - i > 5 && memcmp(names.data + i, " and ", 5) == 0) {
+            mark = 5;
+        } else if (names.size - i > 3 && memcmp(names.data + i, " & ", 3) == 0) {
+            mark = 3;
+        }
+        if (mark == 0) {
+            continue;
+        }
+        size_t end = i;
+        while (start < end && names.data[start] == ' ') {
+            start++;
+        }
+        while (end > start && names.data[end - 1] == ' ') {
+            end--;
+        }
+        metadata_offer_author(metadata, trust, slice_of(names.data + start, end - start));
+        start = i + mark;
+        i += mark - 1;
+    }
+}
+
+static void
+robots_take(struct metadata *metadata, struct slice content)
+{
+    char lower[128];
+    size_t size = content.size < sizeof lower ? content.size : sizeof lower;
+    for (size_t i = 0; i < size; i++) {
+        uint8_t byte = content.data[i];
+        lower[i] = (char)(byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte);
+    }
+    struct slice words = slice_of(lower, size);
+    bool is_none = has_bytes(words, "none");
+    metadata->is_noindex = metadata->is_noindex || is_none || has_bytes(words, "noindex");
+    metadata->is_nofollow = metadata->is_nofollow || is_none || has_bytes(words, "nofollow");
+}
+
+static void
+meta_take(struct metadata *metadata, const struct html_document *document, uint32_t node)
+{
+    struct slice name = {0};
+    struct slice content = {0};
+    struct html_attributes attributes;
+    struct html_attribute attribute;
+    html_attributes_init(&attributes, document, node);
+    while (html_attributes_next(&attributes, &attribute)) {
+        if (html_name_is(attribute.name, "content")) {
+            content = attribute.value;
+        } else if (html_name_is(attribute.name, "property") ||
+                   (name.size == 0 && (html_name_is(attribute.name, "name") ||
+                                       html_name_is(attribute.name, "itemprop") ||
+                                       html_name_is(attribute.name, "http-equiv")))) {
+            name = attribute.value;
+        }
+    }
+    if (name.size == 0 || content.size == 0) {
+        return;
+    }
+    if (html_name_is(name, "robots")) {
+        robots_take(metadata, content);
+        return;
+    }
+    for (size_t i = 0; i < sizeof meta_rows / sizeof meta_rows[0]; i++) {
+        if (html_name_is(name, meta_rows[i].name)) {
+            metadata_offer(metadata, meta_rows[i].field, meta_rows[i].trust,
+                           clean_copy(metadata, content, true));
+            return;
+        }
+    }
+    for (size_t i = 0; i < sizeof author_rows / sizeof author_rows[0]; i++) {
+        if (html_name_is(name, author_rows[i].name)) {
+            authors_take(metadata, author_rows[i].trust, clean_copy(metadata, content, true));
+        }
+    }
+}
+
+static bool
+list_has(struct slice list, const char *word)
+{
+    size_t start = 0;
+    for (size_t i = 0; i <= list.size; i++) {
+        if (i == list.size || list.data[i] == ' ') {
+            if (i > start && html_name_is(slice_of(list.data + start, i - start), word)) {
+                return true;
+            }
+            start = i + 1;
+        }
+    }
+    return false;
+}
+
+static void
+link_take(struct metadata *metadata, const struct html_document *document, uint32_t node)
+{
+    struct slice relation = html_attribute(document, node, "rel");
+    struct slice target = html_attribute(document, node, "href");
+    if (relation.size == 0 || target.size == 0) {
+        return;
+    }
+    if (list_has(relation, "canonical")) {
+        metadata_offer(metadata, METADATA_CANONICAL, TRUST_PROPERTY,
+                       clean_copy(metadata, target, true));
+    } else if (list_has(relation, "image_src")) {
+        metadata_offer(metadata, METADATA_IMAGE, TRUST_MARKUP, clean_copy(metadata, target, true));
+    }
+}
+
+static void
+script_take(struct metadata *metadata, const struct html_document *document, uint32_t node)
+{
+    struct slice type = html_attribute(document, node, "type");
+    if (html_name_is(type, "application/ld+json") && document->nodes[node].end > node + 1) {
+        metadata_read_jsonld(metadata, html_text(document, node + 1));
+    }
+}
+
+static void
+time_take(struct metadata *metadata, const struct html_document *document, uint32_t node)
+{
+    struct slice when = html_attribute(document, node, "datetime");
+    struct slice property = html_attribute(document, node, "itemprop");
+    struct slice classes = html_attribute(document, node, "class");
+    if (when.size == 0) {
+        when = node_text(metadata, document, node);
+    }
+    bool is_update = html_name_is(property, "datemodified") || has_bytes(classes, "updated") ||
+                     has_bytes(classes, "modified");
+    bool is_entry = html_name_is(property, "datepublished") || has_bytes(classes, "entry-date") ||
+                    has_bytes(classes, "publish") ||
+                    html_attribute(document, node, "pubdate").data != NULL;
+    metadata_offer(metadata, is_update ? METADATA_MODIFIED : METADATA_PUBLISHED,
+                   TRUST_MARKUP + (is_entry ? 0 : 1), when);
+}
+
+/* itemprop, rel and class of elements in the body. */
+static void
+markup_take(struct metadata *metadata, const struct html_document *document, uint32_t node)
+{
+    struct html_attributes attributes;
+    struct html_attribute attribute;
+    html_attributes_init(&attributes, document, node);
+    while (html_attributes_next(&attributes, &attribute)) {
+        struct slice value = attribute.value;
+        if (value.size == 0) {
+            continue;
+        }
+        if (html_name_is(attribute.name, "itemprop")) {
+            if (html_name_is(value, "datepublished")) {
+                struct slice when = html_attribute(document, node, "content");
+                metadata_offer(metadata, METADATA_PUBLISHED, TRUST_MARKUP,
+                               when.size > 0 ? when : node_text(metadata, document, node));
+            } else if (html_name_is(value, "author")) {
+                authors_take(metadata, TRUST_MARKUP + 1, node_text(metadata, document, node));
+            }
+        } else if (html_name_is(attribute.name, "rel") && list_has(value, "author")) {
+            authors_take(metadata, TRUST_MARKUP, node_text(metadata, document, node));
+        } else if (html_name_is(attribute.name, "class")) {
+            if (has_bytes(value, "byline") || has_bytes(value, "author-name") ||
+                has_bytes(value, "author_name") || has_bytes(value, "post-author") ||
+                list_has(value, "author")) {
+                if (metadata->author_trust > TRUST_MARKUP + 2) {
+                    authors_take(metadata, TRUST_MARKUP + 2, node_text(metadata, document, node));
+                }
+            } else if (metadata->fields[METADATA_PUBLISHED].trust > TRUST_MARKUP + 3 &&
+                       (has_bytes(value, "date") || has_bytes(value, "publish") ||
+                        has_bytes(value, "posted-on") || has_bytes(value, "timestamp"))) {
+                metadata_offer(metadata, METADATA_PUBLISHED, TRUST_MARKUP + 3,
+                               node_text(metadata, document, node));
+            }
+        }
+    }
+}
+
+static void
+node_take(struct metadata *metadata, const struct html_document *document, uint32_t node)
+{
+    switch (document->nodes[node].tag) {
+    case HTML_TAG_META:
+        meta_take(metadata, document, node);
+        break;
+    case HTML_TAG_LINK:
+        link_take(metadata, document, node);
+        break;
+    case HTML_TAG_BASE:
+        metadata_offer(metadata, METADATA_BASE, TRUST_PROPERTY,
+                       clean_copy(metadata, html_attribute(document, node, "href"), true));
+        break;
+    case HTML_TAG_SCRIPT:
+        script_take(metadata, document, node);
+        break;
+    case HTML_TAG_TITLE:
+        /* Of the head; drawings have titles too. */
+        if (document->nodes[document->nodes[node].parent].tag != HTML_TAG_SVG) {
+            metadata_offer(metadata, METADATA_PAGE_TITLE, TRUST_PROPERTY,
+                           node_text(metadata, document, node));
+        }
+        break;
+    case HTML_TAG_H1:
+        metadata_offer(metadata, METADATA_TITLE, TRUST_MARKUP, node_text(metadata, document, node));
+        break;
+    case HTML_TAG_TIME:
+        time_take(metadata, document, node);
+        break;
+    case HTML_TAG_TEXT:
+        break;
+    default:
+        if (document->nodes[node].size > 6) {
+            markup_take(metadata, document, node);
+        }
+    }
+}
+
+/* The site's part of "Headline | Site" falls off when the rest is long enough. */
+static struct slice
+site_strip(struct slice title, struct slice site)
+{
+    static const char *const marks[] = {" | ", " - ", " – ", " — ", " » ", " · ", " :: "};
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
+        size_t size = strlen(marks[i]);
+        for (size_t head = title.size; head > 0; head--) {
+            if (title.size - head < size || memcmp(title.data + head, marks[i], size) != 0) {
+                continue;
+            }
+            struct slice tail = slice_of(title.data + head + size, title.size - head - size);
+            if (slice_equal(tail, site) || (head >= 2 * tail.size && head >= 10)) {
+                return slice_of(title.data, head);
+            }
+            break;
+        }
+    }
+    return title;
+}
+
+static void
+titles_finish(struct metadata *metadata)
+{
+    struct slice site = metadata_text(metadata, METADATA_SITE_NAME);
+    struct metadata_value *title = &metadata->fields[METADATA_TITLE];
+    struct slice page_title = metadata_text(metadata, METADATA_PAGE_TITLE);
+    if (title->trust == TRUST_NONE || title->text.size < 2) {
+        metadata_offer(metadata, METADATA_TITLE, TRUST_RESERVE, site_strip(page_title, site));
+    } else if (site.size > 0) {
+        struct slice stripped = site_strip(title->text, site);
+        size_t cut = title->text.size - stripped.size;
+        if (cut >= site.size && cut <= site.size + 6) {
+            title->text = stripped;
+        }
+    }
+}
+
+static void
+authors_finish(struct metadata *metadata)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < metadata->author_count; i++) {
+        if (!slice_equal(metadata->authors[i], metadata_text(metadata, METADATA_SITE_NAME))) {
+            metadata->authors[kept++] = metadata->authors[i];
+        }
+    }
+    metadata->author_count = kept;
+}
+
+void
+metadata_read(struct metadata *metadata, const struct html_document *document, struct slice url)
+{
+    struct slice language = html_attribute(document, 0, "lang");
+    if (language.size == 0) {
+        language = html_attribute(document, 0, "xml:lang");
+    }
+    metadata_offer(metadata, METADATA_LANGUAGE, TRUST_JSONLD_ARTICLE,
+                   clean_copy(metadata, language, true));
+    for (uint32_t i = 1; i < document->node_count; i++) {
+        node_take(metadata, document, i);
+    }
+    char date[DATE_TEXT_BYTES];
+    if (metadata->fields[METADATA_PUBLISHED].trust > TRUST_NAME + 2 &&
+        date_find_in_url(url, date)) {
+        metadata_offer(metadata, METADATA_PUBLISHED, TRUST_NAME + 2, slice_of(date, strlen(date)));
+    }
+    if (metadata->fields[METADATA_PUBLISHED].trust == TRUST_NONE) {
+        metadata_offer(metadata, METADATA_PUBLISHED, TRUST_RESERVE,
+                       metadata_text(metadata, METADATA_MODIFIED));
+    }
+    titles_finish(metadata);
+    authors_finish(metadata);
+}

@@ -1,0 +1,101 @@
+/*
+ * extract_metadata: what a page says about itself, in its head and in marked-up data.
+ *
+ * Each field has a list of places that may give it, in a fixed order of trust; the first place that
+ * gives something wins, whatever its position in the page. Values are trimmed UTF-8 in the arena.
+ *
+ * Bounds   METADATA_AUTHORS_MAX authors, METADATA_VALUE_BYTES_MAX bytes a value, JSON-LD nested
+ *          JSONLD_DEPTH_MAX deep.
+ * Threads  pure functions.
+ * Source   the date order follows htmldate; schema.org; the Open Graph protocol.
+ */
+#ifndef THRESH_WORKER_EXTRACT_METADATA_H
+#define THRESH_WORKER_EXTRACT_METADATA_H
+
+#include "common/arena.h"
+#include "common/buffer.h"
+#include "worker/html.h"
+
+#include <stdbool.h>
+
+#define METADATA_AUTHORS_MAX 16
+#define METADATA_VALUE_BYTES_MAX 4096
+#define JSONLD_DEPTH_MAX 32
+
+enum metadata_field {
+    METADATA_TITLE,
+    METADATA_DESCRIPTION,
+    METADATA_SITE_NAME,
+    METADATA_CANONICAL,
+    METADATA_IMAGE,
+    METADATA_SECTION,
+    METADATA_PUBLISHED,
+    METADATA_MODIFIED,
+    METADATA_LANGUAGE, /* a claim, "en-GB" */
+    METADATA_KIND,     /* og:type or JSON-LD type, lower case */
+    METADATA_PAGE_TITLE,
+    METADATA_BASE,
+    METADATA_BODY, /* JSON-LD articleBody or description of a product */
+    METADATA_FIELD_COUNT
+};
+
+/* How far a value's place is trusted: lower wins. */
+enum metadata_trust {
+    TRUST_JSONLD_ARTICLE = 10,
+    TRUST_PROPERTY = 20, /* og:, article: */
+    TRUST_NAME = 30,     /* other meta names */
+    TRUST_JSONLD_OTHER = 40,
+    TRUST_MARKUP = 50, /* time, itemprop, rel, h1 */
+    TRUST_RESERVE = 60,
+    TRUST_NONE = 255,
+};
+
+struct metadata_value {
+    struct slice text;
+    unsigned trust; /* TRUST_NONE: there is none */
+};
+
+struct metadata {
+    struct arena *arena;
+    struct metadata_value fields[METADATA_FIELD_COUNT];
+    struct slice authors[METADATA_AUTHORS_MAX];
+    size_t author_count;
+    unsigned author_trust;
+    bool is_noindex;
+    bool is_nofollow;
+};
+
+void metadata_init(struct metadata *metadata, struct arena *arena);
+
+/* Takes the value when it is not empty and its place is trusted more than what is there. Text is
+ * kept as it is; it must live as long as the arena. */
+void metadata_offer(struct metadata *metadata, enum metadata_field field, unsigned trust,
+                    struct slice text);
+
+/* A person's name; what looks like a URL, a mail address or a crowd of words is dropped. */
+void metadata_offer_author(struct metadata *metadata, unsigned trust, struct slice name);
+
+/* Reads the whole page. url is the page's own, for the date in its path. */
+void metadata_read(struct metadata *metadata, const struct html_document *document,
+                   struct slice url);
+
+/* Reads one JSON-LD script; what is broken ends the reading and keeps what was found. */
+void metadata_read_jsonld(struct metadata *metadata, struct slice json);
+
+struct slice metadata_text(const struct metadata *metadata, enum metadata_field field);
+
+/* ---- dates (extract_dates.c) ------------------------------------------------------------- */
+
+#define DATE_TEXT_BYTES 32
+
+/*
+ * Finds a date in text, in one of the forms that pages use, and writes it as RFC 3339: with a time
+ * of day and zone in UTC as "2021-10-11T05:32:01Z", else as a day, "2021-10-11". language settles
+ * which of 3/4/2021's numbers is the month. False: there is none between 1995 and 2100.
+ */
+bool date_find(struct slice text, struct slice language, char ret_date[DATE_TEXT_BYTES]);
+
+/* The day in a URL's path, "/2021/10/11/". */
+bool date_find_in_url(struct slice url, char ret_date[DATE_TEXT_BYTES]);
+
+#endif
