@@ -348,6 +348,6 @@ charset_convert(struct arena *arena, const struct charset_encoding *encoding, st
         *ret_replaced = bytes.size > 0;
         return OK;
     }
-    assert(!"every kind has its reader");
+    assert(false && "every kind has its reader");
     return ERROR_BUG;
 }
