@@ -100,6 +100,7 @@ fetch_judge(const struct fetch_transfer *transfer, CURLcode code, struct fetch_a
 {
     const struct code_row *row = row_of(code);
 
+    answer->is_truncated = code != CURLE_OK && answer->body.size > 0;
     if (code != CURLE_OK && judge_refusal(transfer, answer)) {
         return;
     }
@@ -107,6 +108,16 @@ fetch_judge(const struct fetch_transfer *transfer, CURLcode code, struct fetch_a
     switch (code) {
     case CURLE_OK:
         answer->reason = "";
+        if (!transfer->headers.is_whole) {
+            /* The connection was closed inside the head, which libcurl takes for its end. */
+            answer_set(answer, OUTCOME_RESET, "the headers ended early");
+        }
+        break;
+    case CURLE_OUT_OF_MEMORY:
+        /* Also what 7.88 says of one header line over its own limit of 100 KiB. */
+        if (transfer->has_answer_begun && !transfer->headers.is_whole) {
+            answer_set(answer, OUTCOME_TOO_LARGE, "a header line larger than libcurl takes");
+        }
         break;
     case CURLE_COULDNT_CONNECT:
         if (transfer->was_address_refused && !transfer->was_address_allowed) {
@@ -131,5 +142,4 @@ fetch_judge(const struct fetch_transfer *transfer, CURLcode code, struct fetch_a
     if (answer->outcome != OUTCOME_OK && answer->reason[0] == '\0') {
         answer->reason = curl_easy_strerror(code);
     }
-    answer->is_truncated = code != CURLE_OK && answer->body.size > 0;
 }
