@@ -182,18 +182,19 @@ MUST_CHECK enum error settings_load_text(struct settings *settings, const char *
                                          struct slice text, char **ret_message);
 MUST_CHECK enum error settings_spread_broker(struct settings *settings, char **ret_message);
 
-/* One program's own default for a row: taken unless a better source has set it, as
- * settings_set_default(&settings, SETTING_log_level, "warning"). The text must be good. */
+/* One program's own default for a row, taken unless another source has set it already:
+ * settings_set_default(&settings, SETTING_log_level, "warning"). The text is a good literal. */
 void settings_set_default(struct settings *settings, enum setting setting, const char *text);
 
-/* Parses and sets one row. ERROR_INVALID: not what settings_append_expected() says;
+/* Parses and sets one row. ERROR_INVALID: not of its form; ERROR_TOO_LARGE: outside min and max;
  * ERROR_NO_MEMORY. From a weaker origin than the present one the text is checked and then ignored.
  */
 MUST_CHECK enum error settings_set(struct settings *settings, enum setting setting,
                                    struct slice text, enum settings_origin origin);
 
-/* Appends what a row takes: "a duration such as 500ms or 1s, 0 to 1d". */
-void settings_append_expected(const struct settings_row *row, struct buffer *out);
+/* Appends what a row takes, after either of the first two errors: "a duration such as 500ms or
+ * 1s", "a duration from 0 to 1d". */
+void settings_append_expected(const struct settings_row *row, enum error why, struct buffer *out);
 
 const struct settings_row *settings_row(enum setting setting);
 /* The row with this flag name, or NULL. */
