@@ -2,8 +2,8 @@
  * log: one line an event on standard error, as logfmt or JSON.
  *
  *     log_event(LOG_INFO, "task_recorded", log_text("task", id), log_int("attempt", 2));
- *     ts=2026-01-31T09:30:00.123Z level=info program=thresh-broker event=task_recorded task=t-1
- * attempt=2
+ *
+ *     ts=2026-01-31T09:30:00.123Z level=info program=thresh event=task_recorded task=t-1 attempt=2
  *
  * Event and field names are string literals, plain (a-z, 0-9, _); values may hold anything: they
  * are quoted where needed, control characters and quotes escaped, bytes that are not UTF-8

@@ -97,7 +97,7 @@ store_value(struct settings *settings, const struct settings_row *row, union set
         *(int *)member = value.choice;
         break;
     case SETTINGS_TYPE_TEXT:
-        assert(!"a text is no number");
+        assert(row->type != SETTINGS_TYPE_TEXT);
         break;
     }
 }

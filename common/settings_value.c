@@ -209,7 +209,7 @@ settings_value_append(const struct settings_row *row, union settings_value value
         buffer_append(out, word.data, word.size);
         break;
     case SETTINGS_TYPE_TEXT:
-        assert(!"a text is no number");
+        assert(row->type != SETTINGS_TYPE_TEXT);
         break;
     }
 }
