@@ -43,7 +43,8 @@ setup_http(CURL *easy, const struct fetch *fetch)
     SET(easy, CURLOPT_HTTPGET, 1L);
     SET(easy, CURLOPT_HTTP09_ALLOWED, 0L);
     SET(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    SET(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+    /* CURLOPT_HTTP_CONTENT_DECODING stays on: 7.88 would leave transfer codings undone as well.
+     * Contents are decoded by libcurl only where CURLOPT_ACCEPT_ENCODING asks for it. */
     SET(easy, CURLOPT_PATH_AS_IS, 1L);
     SET(easy, CURLOPT_USERAGENT, fetch->user_agent);
     SET(easy, CURLOPT_HTTPHEADER, fetch->request_headers);
