@@ -9,6 +9,9 @@
 #include "worker/extract_result.h"
 #include "worker/language.h"
 
+/* Of a language that only the page claims, where its text says nothing. */
+#define HINT_CONFIDENCE 0.3
+
 typedef enum outcome extract_fn(struct result *result);
 
 /* Where a new document type goes: a row here and an extract_TYPE.c. */
@@ -40,10 +43,35 @@ result_string(struct result *result, const char *name, const char *text)
     result_text(result, name, slice_string(text));
 }
 
+/* The primary subtag of what the page claims, "en" of "en-GB". */
+static bool
+hint_read(struct slice hint, char ret_tag[LANGUAGE_TAG_BYTES])
+{
+    size_t size = 0;
+    while (size < hint.size && hint.data[size] != '-' && hint.data[size] != '_') {
+        uint8_t lower = (uint8_t)(hint.data[size] | 0x20);
+        if (size == 3 || lower < 'a' || lower > 'z') {
+            return false;
+        }
+        size++;
+    }
+    if (size < 2) {
+        return false;
+    }
+    for (size_t i = 0; i < size; i++) {
+        ret_tag[i] = (char)(hint.data[i] | 0x20);
+    }
+    ret_tag[size] = '\0';
+    return true;
+}
+
 void
 result_content(struct result *result, struct slice text, struct slice hint, const char *extractor)
 {
     struct language_guess guess = language_detect(text, hint);
+    if (guess.tag[0] == '\0' && hint_read(hint, guess.tag)) {
+        guess.confidence = HINT_CONFIDENCE;
+    }
     if (guess.tag[0] != '\0') {
         result_string(result, "language", guess.tag);
         write_string(result->out, "language_confidence");

@@ -85,9 +85,11 @@ byte_read(struct scan *scan, char byte)
 static bool
 date_is_valid(const struct date *date)
 {
-    static const int days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool is_leap = date->year % 4 == 0 && (date->year % 100 != 0 || date->year % 400 == 0);
+    int leap_day = is_leap && date->month == 2 && date->day == 29;
     return date->year >= YEAR_MIN && date->year <= YEAR_MAX && date->month >= 1 &&
-           date->month <= 12 && date->day >= 1 && date->day <= days[date->month - 1];
+           date->month <= 12 && date->day >= 1 && date->day - leap_day <= days[date->month - 1];
 }
 
 static void

@@ -6,6 +6,7 @@
 #include "common/message.h"
 
 #define ANCHOR_BYTES_MAX 1000
+#define ANCHOR_DEPTH_MAX 32   /* blocks in one link; deeper ones part no words at their ends */
 #define ANCHOR_NODES_MAX 1000 /* links that hold half of a page are not read to their end */
 
 /* The words of a link, or of its pictures when it has none. */
@@ -19,8 +20,13 @@ anchor_append(struct buffer *out, const struct html_document *document, uint32_t
         end = node + ANCHOR_NODES_MAX;
     }
     struct slice alternative = {0};
+    uint32_t block_ends[ANCHOR_DEPTH_MAX];
+    size_t depth = 0;
     for (uint32_t i = node + 1; i < end && scratch->size < ANCHOR_BYTES_MAX; i++) {
         const struct html_node *inner = &document->nodes[i];
+        for (; depth > 0 && i >= block_ends[depth - 1]; depth--) {
+            buffer_append_byte(scratch, ' ');
+        }
         if (inner->tag == HTML_TAG_TEXT) {
             struct slice text = html_text(document, i);
             size_t size = text.size < ANCHOR_BYTES_MAX ? text.size : ANCHOR_BYTES_MAX;
@@ -30,6 +36,9 @@ anchor_append(struct buffer *out, const struct html_document *document, uint32_t
             i = inner->end - 1;
         } else if (html_tag_flags(inner->tag) & HTML_BLOCK || inner->tag == HTML_TAG_BR) {
             buffer_append_byte(scratch, ' ');
+            if (depth < ANCHOR_DEPTH_MAX) {
+                block_ends[depth++] = inner->end;
+            }
         } else if (inner->tag == HTML_TAG_IMG && alternative.size == 0) {
             alternative = html_attribute(document, i, "alt");
         }

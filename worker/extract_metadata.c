@@ -223,6 +223,17 @@ clean_copy(struct metadata *metadata, struct slice raw, bool is_attribute)
     return clean;
 }
 
+/* The mark behind a heading that links to the heading itself. */
+static bool
+is_permalink(const struct html_document *document, uint32_t node)
+{
+    if (document->nodes[node].tag != HTML_TAG_A) {
+        return false;
+    }
+    struct slice target = html_attribute(document, node, "href");
+    return target.size > 0 && target.data[0] == '#';
+}
+
 /* The text under a node up to its first <br>, at most BYLINE_BYTES_MAX of it. */
 static struct slice
 node_text(struct metadata *metadata, const struct html_document *document, uint32_t node)
@@ -235,7 +246,8 @@ node_text(struct metadata *metadata, const struct html_document *document, uint3
             buffer_append(&raw, html_text(document, i).data, html_text(document, i).size);
         } else if (tag == HTML_TAG_BR && raw.size > 0) {
             break;
-        } else if (tag == HTML_TAG_SCRIPT || tag == HTML_TAG_STYLE || tag == HTML_TAG_SVG) {
+        } else if (tag == HTML_TAG_SCRIPT || tag == HTML_TAG_STYLE || tag == HTML_TAG_SVG ||
+                   is_permalink(document, i)) {
             i = document->nodes[i].end - 1;
         }
     }
