@@ -272,7 +272,8 @@ next_tick(const struct session *session)
         at_ms = session->hello_at_ms;
     } else if (session->state == SESSION_JOINED) {
         at_ms = least(session->beat_at_ms, silence_at(session));
-        if (outbox_is_waiting(&session->outbox)) {
+        /* In the past: the socket was full, and send_at_ms says when to try. */
+        if (outbox_is_waiting(&session->outbox) && session->resend_at_ms > session->now_ms) {
             at_ms = least(at_ms, session->resend_at_ms);
         }
     }
