@@ -261,7 +261,7 @@ page_blocks(struct page *page)
     }
     struct block_list *list = &page->list;
     for (uint32_t i = 0; i < list->count; i++) {
-        list->blocks[i].label = label_of(page, &list->blocks[i]);
+        list->blocks[i].label = (uint8_t)label_of(page, &list->blocks[i]);
     }
     if (page->kind == PAGE_LOOSE) {
         loose_keep(page);

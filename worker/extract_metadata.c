@@ -149,7 +149,7 @@ metadata_offer(struct metadata *metadata, enum metadata_field field, unsigned tr
 static bool
 has_bytes(struct slice text, const char *word)
 {
-    return memmem(text.data, text.size, word, strlen(word)) != NULL;
+    return text.size > 0 && memmem(text.data, text.size, word, strlen(word)) != NULL;
 }
 
 /* "By Jane Doe" is Jane Doe. */

@@ -12,9 +12,10 @@
  *
  * Bounds   HTML_DEPTH_MAX levels (what nests deeper hangs on the deepest one), HTML_NODES_MAX
  *          nodes (the rest of the page is dropped and is_truncated set), HTML_ATTRIBUTES_MAX
- *          attributes read of one tag, inputs under 4 GiB. Time linear in the input: an end tag
- * looks at no more than HTML_DEPTH_MAX open elements, and at none when no such one is open. Threads
- * pure functions. Source   HTML Standard, section 13.2.
+ *          attributes read of one tag, inputs under 4 GiB. Time linear in the input: no tag looks
+ *          through the open elements, save those of unknown names that share a bucket of hashes.
+ * Threads  pure functions.
+ * Source   HTML Standard, section 13.2.
  */
 #ifndef THRESH_WORKER_HTML_H
 #define THRESH_WORKER_HTML_H

@@ -1,7 +1,7 @@
 /*
  * Tree building over a stack of open elements. Each entry of the stack knows the nearest open
  * paragraph, list item, link and so on below it within the scope that counts for it, so implied end
- * tags cost nothing to find; an end tag looks down the stack only when such an element is open.
+ ** tags cost nothing to find, and the uppermost open element of each tag, so end tags do not either.
  */
 #include "worker/html.h"
 
@@ -20,6 +20,11 @@ enum nearest {
     NEAREST_ROW,
     NEAREST_CELL,    /* or caption */
     NEAREST_FOREIGN, /* svg or math */
+    /* Where end tags stop. */
+    NEAREST_SCOPE,
+    NEAREST_SPECIAL,
+    NEAREST_LIST, /* or scope */
+    NEAREST_TABLE_SCOPE,
     NEAREST_COUNT,
 };
 
@@ -27,6 +32,7 @@ struct open_element {
     uint32_t node;
     uint16_t tag;
     uint16_t hash;
+    uint16_t below;                  /* place plus one of the next lower of its tag; 0: none */
     uint16_t nearest[NEAREST_COUNT]; /* place on the stack plus one; 0: none in scope */
 };
 
@@ -40,7 +46,7 @@ struct builder {
     bool has_form;
     size_t depth; /* entries on the stack */
     struct open_element stack[HTML_DEPTH_MAX];
-    uint32_t open_count[HTML_TAG_COUNT + OTHER_BUCKETS];
+    uint16_t top[HTML_TAG_COUNT + OTHER_BUCKETS]; /* place plus one of the uppermost; 0: none */
     uint32_t capped_count[HTML_TAG_COUNT + OTHER_BUCKETS]; /* opened past the depth cap */
 };
 
@@ -133,7 +139,7 @@ pop_to(struct builder *builder, size_t depth)
     while (builder->depth > depth) {
         struct open_element *open = current(builder);
         builder->document->nodes[open->node].end = builder->document->node_count;
-        builder->open_count[counter_of(open->tag, open->hash)]--;
+        builder->top[counter_of(open->tag, open->hash)] = open->below;
         builder->depth--;
         if (open->tag == HTML_TAG_FORM) {
             builder->has_form = false;
@@ -193,11 +199,21 @@ push(struct builder *builder, uint32_t node, unsigned tag, uint16_t hash)
     open->tag = (uint16_t)tag;
     open->hash = hash;
     builder->depth++;
+    uint16_t place = (uint16_t)builder->depth;
     int kind = nearest_kind(tag);
     if (kind >= 0) {
-        open->nearest[kind] = (uint16_t)builder->depth;
+        open->nearest[kind] = place;
     }
-    builder->open_count[counter_of(tag, hash)]++;
+    unsigned flags = html_tag_flags(tag);
+    bool is_list = tag == HTML_TAG_UL || tag == HTML_TAG_OL;
+    bool is_table = tag == HTML_TAG_TABLE || tag == HTML_TAG_TEMPLATE;
+    open->nearest[NEAREST_SCOPE] = flags & HTML_SCOPE ? place : open->nearest[NEAREST_SCOPE];
+    open->nearest[NEAREST_SPECIAL] = flags & HTML_SPECIAL ? place : open->nearest[NEAREST_SPECIAL];
+    open->nearest[NEAREST_LIST] =
+        flags & HTML_SCOPE || is_list ? place : open->nearest[NEAREST_LIST];
+    open->nearest[NEAREST_TABLE_SCOPE] = is_table ? place : open->nearest[NEAREST_TABLE_SCOPE];
+    open->below = builder->top[counter_of(tag, hash)];
+    builder->top[counter_of(tag, hash)] = place;
 }
 
 static void
@@ -448,43 +464,40 @@ start_take(struct builder *builder, const struct html_token *token)
     }
 }
 
-static bool
-end_matches(const struct open_element *open, const struct html_token *token)
+/* The uppermost open element that the end tag may mean; 0: none is open. */
+static uint16_t
+end_place(const struct builder *builder, const struct html_token *token)
 {
+    uint16_t place = builder->top[counter_of(token->tag, token->hash)];
     if (html_tag_flags(token->tag) & HTML_HEADING) {
-        return (html_tag_flags(open->tag) & HTML_HEADING) != 0;
-    }
-    return open->tag == token->tag && (open->tag != HTML_TAG_OTHER || open->hash == token->hash);
-}
-
-/* How far down the stack an end tag may reach: it stops at these. */
-static bool
-end_stops(unsigned tag, const struct open_element *open)
-{
-    unsigned flags = html_tag_flags(open->tag);
-    if (tag == HTML_TAG_TABLE || html_tag_flags(tag) & HTML_TABLE || tag == HTML_TAG_CAPTION) {
-        return open->tag == HTML_TAG_TABLE || open->tag == HTML_TAG_TEMPLATE;
-    }
-    if (html_tag_flags(tag) & HTML_SPECIAL) {
-        if (tag == HTML_TAG_LI && (open->tag == HTML_TAG_UL || open->tag == HTML_TAG_OL)) {
-            return true;
-        }
-        return (flags & HTML_SCOPE) != 0 || (tag == HTML_TAG_P && open->tag == HTML_TAG_BUTTON);
-    }
-    return (flags & HTML_SPECIAL) != 0;
-}
-
-static bool
-is_open(const struct builder *builder, const struct html_token *token)
-{
-    if (html_tag_flags(token->tag) & HTML_HEADING) {
-        uint32_t count = 0;
+        /* Any heading's end tag ends any heading. */
         for (unsigned tag = HTML_TAG_H1; tag <= HTML_TAG_H6; tag++) {
-            count += builder->open_count[tag];
+            place = builder->top[tag] > place ? builder->top[tag] : place;
         }
-        return count > 0;
+    } else if (token->tag == HTML_TAG_OTHER) {
+        while (place != 0 && builder->stack[place - 1].hash != token->hash) {
+            place = builder->stack[place - 1].below;
+        }
     }
-    return builder->open_count[counter_of(token->tag, token->hash)] > 0;
+    return place;
+}
+
+/* How far down the stack an end tag may reach. */
+static uint16_t
+end_limit(struct builder *builder, unsigned tag)
+{
+    const uint16_t *nearest = current(builder)->nearest;
+    if (tag == HTML_TAG_TABLE || html_tag_flags(tag) & HTML_TABLE || tag == HTML_TAG_CAPTION) {
+        return nearest[NEAREST_TABLE_SCOPE];
+    }
+    if (tag == HTML_TAG_LI) {
+        return nearest[NEAREST_LIST];
+    }
+    if (tag == HTML_TAG_P) {
+        uint16_t button = builder->top[HTML_TAG_BUTTON];
+        return button > nearest[NEAREST_SCOPE] ? button : nearest[NEAREST_SCOPE];
+    }
+    return html_tag_flags(tag) & HTML_SPECIAL ? nearest[NEAREST_SCOPE] : nearest[NEAREST_SPECIAL];
 }
 
 static void
@@ -509,23 +522,15 @@ end_take(struct builder *builder, const struct html_token *token)
         node_add(builder, HTML_TAG_BR, token->start, token->size);
         return;
     }
-    if (!is_open(builder, token)) {
+    uint16_t place = end_place(builder, token);
+    if (place <= 1 || place < end_limit(builder, tag)) {
         return;
     }
-    for (size_t i = builder->depth; i > 1; i--) {
-        const struct open_element *open = &builder->stack[i - 1];
-        if (end_matches(open, token)) {
-            if (tag == HTML_TAG_FORM && !is_inline_above(builder, i)) {
-                builder->has_form = false; /* the form ends, what is open inside stays open */
-                return;
-            }
-            pop_to(builder, i - 1);
-            return;
-        }
-        if (end_stops(tag, open)) {
-            return;
-        }
+    if (tag == HTML_TAG_FORM && !is_inline_above(builder, place)) {
+        builder->has_form = false; /* the form ends, what is open inside stays open */
+        return;
     }
+    pop_to(builder, place - 1u);
 }
 
 /* The most nodes the text can give: an element and the text behind it for each start tag, the
