@@ -49,7 +49,7 @@ take_over(struct core *core, struct core_time time, uint32_t peer, uint64_t fenc
             return false;
         core_release_lease(core, rival);
     }
-    if (scheduler_retake(&core->scheduler, slot, time.now_ms))
+    if (scheduler_retake(&core->scheduler, slot))
         return false;
     struct peer *worker = peer_at(&core->roster, peer);
     uint32_t lease = LEASE_NONE;

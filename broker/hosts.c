@@ -154,6 +154,13 @@ host_granted(struct hosts *hosts, uint32_t host, int64_t now_ms)
 }
 
 void
+host_resumed(struct hosts *hosts, uint32_t host)
+{
+    if (host != HOST_DOCUMENTS)
+        hosts->hosts[host].in_flight++;
+}
+
+void
 host_asked(struct hosts *hosts, uint32_t host, int64_t now_ms, int64_t since_request_ms)
 {
     struct host *row = &hosts->hosts[host];

@@ -84,6 +84,8 @@ int64_t host_gap_ms(const struct hosts *hosts, uint32_t host);
 
 /* A request was granted at now_ms: the gap clock starts. */
 void host_granted(struct hosts *hosts, uint32_t host, int64_t now_ms);
+/* An attempt of before the restart goes on: it takes room, and no clock moves. */
+void host_resumed(struct hosts *hosts, uint32_t host);
 /* The attempt ended at now_ms; its last request began since_request_ms before (-1: none did). */
 void host_asked(struct hosts *hosts, uint32_t host, int64_t now_ms, int64_t since_request_ms);
 /* The host answered well: incidents are forgiven. */

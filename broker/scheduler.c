@@ -347,7 +347,7 @@ unqueue(struct scheduler *scheduler, uint32_t slot)
 }
 
 enum error
-scheduler_retake(struct scheduler *scheduler, uint32_t slot, int64_t now_ms)
+scheduler_retake(struct scheduler *scheduler, uint32_t slot)
 {
     struct task_slot *task = &scheduler->slots[slot];
     if (task->state == TASK_READY) {
@@ -362,7 +362,7 @@ scheduler_retake(struct scheduler *scheduler, uint32_t slot, int64_t now_ms)
     }
     set_state(scheduler, slot, TASK_LEASED);
     task->next = SLOT_NONE;
-    host_granted(scheduler->hosts, task->host, now_ms);
+    host_resumed(scheduler->hosts, task->host);
     scheduler_host_changed(scheduler, task->host);
     return OK;
 }

@@ -106,7 +106,7 @@ MUST_CHECK enum error scheduler_delay(struct scheduler *scheduler, uint32_t slot
 MUST_CHECK enum error scheduler_take(struct scheduler *scheduler, int64_t now_ms,
                                      uint32_t *ret_slot);
 /* READY or DELAYED to LEASED, without touching the gap: a lease found again after a restart. */
-MUST_CHECK enum error scheduler_retake(struct scheduler *scheduler, uint32_t slot, int64_t now_ms);
+MUST_CHECK enum error scheduler_retake(struct scheduler *scheduler, uint32_t slot);
 
 /* LEASED to READY, before the others of its priority: nothing was tried. */
 MUST_CHECK enum error scheduler_give_back(struct scheduler *scheduler, uint32_t slot);
