@@ -276,6 +276,8 @@ core_load(struct core *core, struct core_time time, char **ret_message)
     if (error)
         return error;
     scheduler_loaded(&core->scheduler);
+    if (core->absent_workers == 0)
+        scheduler_settled(&core->scheduler);
     error = check_ledger(core, task_rows, ret_message);
     if (error)
         return error;

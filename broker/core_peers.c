@@ -118,6 +118,18 @@ forget_worker(struct core *core, const struct peer *worker)
                              slice_of(worker->client, CLIENT_ID_BYTES));
 }
 
+/* It has come back, or has not in time. */
+static void
+settle_worker(struct core *core, struct peer *worker)
+{
+    if (!worker->is_expected)
+        return;
+    worker->is_expected = false;
+    core->absent_workers--;
+    if (core->absent_workers == 0)
+        scheduler_settled(&core->scheduler);
+}
+
 static void
 welcome(struct core *core, uint32_t peer, uint64_t sequence, struct slice lost, size_t lost_count)
 {
@@ -198,10 +210,7 @@ core_hello(struct core *core, struct incoming *in)
     size_t lost_count = 0;
     if (role == ROLE_WORK) {
         lost_count = match_running(core, in->time, in->peer, fields[HELLO_RUNNING], &lost);
-        if (peer->is_expected) {
-            peer->is_expected = false;
-            core->absent_workers--;
-        }
+        settle_worker(core, peer);
         remember_worker(core, peer);
     } else if (role == ROLE_FEED) {
         window_confirm(&peer->window, confirmed);
@@ -391,10 +400,8 @@ core_peers_tick(struct core *core, struct core_time time)
         struct peer *peer = peer_at(&core->roster, i);
         if (!peer->is_used)
             continue;
-        if (peer->is_expected && is_takeover_over) {
-            peer->is_expected = false;
-            core->absent_workers--;
-        }
+        if (is_takeover_over)
+            settle_worker(core, peer);
         if (peer->is_present && peer->heard_ms + silent_ms <= time.now_ms) {
             peer->is_present = false;
             roster_update_line(&core->roster, i);

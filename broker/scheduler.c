@@ -94,8 +94,6 @@ scheduler_loaded(struct scheduler *scheduler)
 uint32_t
 scheduler_find(const struct scheduler *scheduler, uint64_t sequence)
 {
-    /* A slot that was freed keeps its place in the order until a later task takes it; the search
-     * is used in the grace after a start only, before any slot is taken again. */
     uint32_t low = 0;
     uint32_t high = scheduler->loaded_count;
     while (low < high) {
@@ -109,6 +107,23 @@ scheduler_find(const struct scheduler *scheduler, uint64_t sequence)
         scheduler->slots[low].state == TASK_FREE)
         return SLOT_NONE;
     return low;
+}
+
+static void
+free_slot(struct scheduler *scheduler, uint32_t slot)
+{
+    scheduler->slots[slot].next = scheduler->free_slot;
+    scheduler->free_slot = slot;
+}
+
+void
+scheduler_settled(struct scheduler *scheduler)
+{
+    for (uint32_t slot = 0; slot < scheduler->loaded_count; slot++) {
+        if (scheduler->slots[slot].state == TASK_FREE)
+            free_slot(scheduler, slot);
+    }
+    scheduler->loaded_count = 0;
 }
 
 /* The host's queue for a priority, made in its place when there is none. */
@@ -385,11 +400,12 @@ scheduler_move(struct scheduler *scheduler, uint32_t slot, uint32_t host)
 void
 scheduler_finish(struct scheduler *scheduler, uint32_t slot)
 {
-    struct task_slot *task = &scheduler->slots[slot];
-    assert(task->state == TASK_LEASED || task->state == TASK_PENDING);
+    unsigned state = scheduler->slots[slot].state;
+    assert(state == TASK_LEASED || state == TASK_PENDING);
     set_state(scheduler, slot, TASK_FREE);
-    task->next = scheduler->free_slot;
-    scheduler->free_slot = slot;
+    /* A loaded one keeps its place in the order of the search. */
+    if (slot >= scheduler->loaded_count)
+        free_slot(scheduler, slot);
 }
 
 size_t

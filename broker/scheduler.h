@@ -89,10 +89,13 @@ void scheduler_release(struct scheduler *scheduler);
 MUST_CHECK enum error scheduler_add(struct scheduler *scheduler, uint64_t sequence, uint32_t host,
                                     unsigned priority, unsigned attempts, bool has_body,
                                     uint32_t *ret_slot);
-/* The slots so far came in order of their sequence: scheduler_find() may search them. */
+/* The slots so far came in order of their sequence: scheduler_find() may search them, and none of
+ * them is used again before scheduler_settled(). */
 void scheduler_loaded(struct scheduler *scheduler);
 /* The unfinished task of that sequence among the loaded ones, or SLOT_NONE. */
 uint32_t scheduler_find(const struct scheduler *scheduler, uint64_t sequence);
+/* No scheduler_find() from now on. Linear in the loaded slots, the first time. */
+void scheduler_settled(struct scheduler *scheduler);
 
 /* PENDING to READY, behind the others of its priority. */
 MUST_CHECK enum error scheduler_ready(struct scheduler *scheduler, uint32_t slot);

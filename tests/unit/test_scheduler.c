@@ -396,6 +396,9 @@ Test(scheduler, still_finds_loaded_tasks_when_another_has_ended_and_its_slot_is_
     for (uint64_t sequence = 1; sequence <= 9; sequence++)
         cr_expect_eq(scheduler_find(&model.scheduler, sequence),
                      sequence == 5 ? SLOT_NONE : (uint32_t)sequence - 1, "sequence %lu", sequence);
+    scheduler_settled(&model.scheduler);
+    cr_assert_eq(scheduler_add(&model.scheduler, 101, 1, 4, 0, false, &slot), OK);
+    cr_expect_eq(slot, 4u, "then it is used again");
     model_release(&model);
 }
 
