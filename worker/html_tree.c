@@ -1,7 +1,7 @@
 /*
  * Tree building over a stack of open elements. Each entry of the stack knows the nearest open
  * paragraph, list item, link and so on below it within the scope that counts for it, so implied end
- ** tags cost nothing to find, and the uppermost open element of each tag, so end tags do not either.
+ * tags cost nothing to find, and the uppermost open element of each tag, so end tags do not either.
  */
 #include "worker/html.h"
 
