@@ -1,5 +1,6 @@
 /* SUBMIT: what comes in, checked, made canonical, known or new, and accepted. */
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "broker/core_internal.h"
@@ -323,7 +324,9 @@ take_items(struct core *core, const struct incoming *in, struct reader *table, s
         tally->counts[status]++;
         write_uint(&tally->statuses, (uint64_t)status);
         if (status == STATUS_INVALID) {
-            write_uint(&tally->reasons, i);
+            char index[24]; /* keys of a map are text (message_scan) */
+            snprintf(index, sizeof index, "%zu", i);
+            write_string(&tally->reasons, index);
             write_string(&tally->reasons, reason);
         }
     }

@@ -275,7 +275,8 @@ unfinished(const struct core *core)
 {
     struct core_counts counts;
     core_counts(core, &counts);
-    return counts.ready + counts.delayed + counts.leased;
+    /* A result that is not on the disk yet cannot be delivered, so its task is not done. */
+    return counts.ready + counts.delayed + counts.leased + core->position - core->durable_position;
 }
 
 void
