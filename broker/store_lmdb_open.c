@@ -159,11 +159,10 @@ find_next_key(struct store_lmdb *lmdb, MDB_txn *txn, enum store_table table)
 static enum error
 open_tables_in(struct store_lmdb *lmdb, MDB_txn *txn, bool is_new, struct buffer *message)
 {
-    unsigned flags = lmdb->is_read_only ? 0 : MDB_CREATE;
+    /* A store that is there has all tables: one that is missing was lost, and is not made anew. */
+    unsigned flags = is_new ? MDB_CREATE : 0;
     enum error error;
-    /* In a store that is there the version is looked at before anything is added. */
-    int code = mdb_dbi_open(txn, store_table_name(STORE_META), is_new ? flags : 0,
-                            &lmdb->tables[STORE_META]);
+    int code = mdb_dbi_open(txn, store_table_name(STORE_META), flags, &lmdb->tables[STORE_META]);
 
     if (code == MDB_SUCCESS && is_new) {
         code = put_format(lmdb, txn);
@@ -180,6 +179,9 @@ open_tables_in(struct store_lmdb *lmdb, MDB_txn *txn, bool is_new, struct buffer
         if (code == MDB_SUCCESS && store_table_is_number(table)) {
             code = find_next_key(lmdb, txn, table);
         }
+    }
+    if (code == MDB_NOTFOUND) {
+        code = MDB_CORRUPTED;
     }
     return code == MDB_SUCCESS ? OK : say(lmdb, message, "open its tables", code);
 }

@@ -1,74 +1,15 @@
 #include "broker/store_pages.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#define PAGE_HEAD_BYTES 16
-#define NODE_HEAD_BYTES 8
-#define PAGE_BYTES_MIN 512
-#define PAGE_BYTES_MAX 65536
-#define DEPTH_MAX 32 /* LMDB's CURSOR_STACK */
+#include "broker/lmdb_format.h"
+#include "broker/store_file.h"
+
 #define TREES_MAX 64 /* named databases in one file */
 #define KEY_BYTES_MAX 511
-#define META_MAGIC 0xbeefc0deu
-#define META_FORMAT 1u
-#define META_COUNT 2u
-#define NO_PAGE UINT64_MAX
-
-enum page_flag {
-    PAGE_BRANCH = 0x01,
-    PAGE_LEAF = 0x02,
-    PAGE_OVERFLOW = 0x04,
-    PAGE_META = 0x08,
-};
-
-enum node_flag {
-    NODE_BIG = 0x01,  /* the value stands in overflow pages */
-    NODE_TREE = 0x02, /* the value is a tree: a named database */
-};
-
-/* As they stand in the file. */
-struct page_head {
-    uint64_t number;
-    uint16_t unused;
-    uint16_t flags;
-    uint16_t lower; /* both together: the pages of an overflow run */
-    uint16_t upper;
-};
-
-struct node_head {
-    uint16_t low;
-    uint16_t high;
-    uint16_t flags;
-    uint16_t key_bytes;
-};
-
-struct tree {
-    uint32_t page_bytes; /* in the free list's tree only */
-    uint16_t flags;
-    uint16_t depth;
-    uint64_t branch_pages;
-    uint64_t leaf_pages;
-    uint64_t overflow_pages;
-    uint64_t entries;
-    uint64_t root;
-};
-
-struct meta {
-    uint32_t magic;
-    uint32_t format;
-    uint64_t address;
-    uint64_t map_bytes;
-    struct tree free;
-    struct tree main;
-    uint64_t last_page;
-    uint64_t number;
-};
 
 struct node {
     uint64_t child;    /* branch */
@@ -91,20 +32,19 @@ struct level {
 };
 
 struct pages {
-    int fd;
-    const char *path;
-    struct buffer *message;
+    struct store_file file;
     bool is_deep;
     size_t page_bytes;
+    uint64_t number;     /* of the newest batch */
     uint64_t page_count; /* that the head knows of; the last ones need not be in the file */
     uint64_t at;         /* the page being looked at, for the message */
     uint8_t *reached;    /* a bit for each page */
-    uint8_t *memory;     /* DEPTH_MAX pages */
+    uint8_t *memory;     /* TREE_DEPTH_MAX pages */
     struct tree trees[TREES_MAX];
     unsigned tree_count;
     /* of the tree being walked */
     enum tree_kind kind;
-    struct level levels[DEPTH_MAX];
+    struct level levels[TREE_DEPTH_MAX];
     struct tree seen;
     uint8_t last_key[KEY_BYTES_MAX];
     size_t last_key_bytes;
@@ -115,36 +55,15 @@ struct pages {
 };
 
 static enum error
-damaged(struct pages *pages, const char *what)
+damaged(const struct pages *pages, const char *what)
 {
-    buffer_printf(pages->message,
-                  "store %s is damaged: page %" PRIu64
-                  " of its data file: %s; nothing was changed; "
-                  "check the disk and put a copy back",
-                  pages->path, pages->at, what);
-    return ERROR_CORRUPT;
+    return store_file_damaged(&pages->file, pages->at, what);
 }
 
 static enum error
-read_at(struct pages *pages, void *to, size_t size, uint64_t offset)
+read_at(const struct pages *pages, void *to, size_t size, uint64_t offset)
 {
-    uint8_t *bytes = to;
-    size_t done = 0;
-
-    while (done < size) {
-        ssize_t got = pread(pages->fd, bytes + done, size - done, (off_t)(offset + done));
-
-        if (got == 0) {
-            return damaged(pages, "it lies behind the end of the file, which was cut");
-        }
-        if (got < 0 && errno != EINTR) {
-            buffer_printf(pages->message, "store %s cannot be read: %s; check the disk",
-                          pages->path, strerror(errno));
-            return ERROR_IO;
-        }
-        done += got > 0 ? (size_t)got : 0;
-    }
-    return OK;
+    return store_file_read(&pages->file, pages->at, to, size, offset);
 }
 
 /* Marks a run of pages as used; each may be used once. */
@@ -305,8 +224,13 @@ check_free_row(struct pages *pages, const struct node *node)
 {
     enum error error = OK;
     uint64_t *numbers;
+    uint64_t number;
     uint64_t count;
 
+    memcpy(&number, node->key.data, sizeof(number));
+    if (number > pages->number) {
+        return damaged(pages, "the free list speaks of a batch that is to come");
+    }
     if (node->value.size < sizeof(count) || node->value.size % sizeof(count) != 0) {
         return damaged(pages, "a row of the free list has the wrong length");
     }
@@ -457,12 +381,15 @@ check_tree(struct pages *pages, const struct tree *tree, enum tree_kind kind)
 {
     enum error error = OK;
 
+    if (tree->flags != (kind == TREE_FREE ? TREE_NUMBER_KEYS : 0)) {
+        return damaged(pages, "a table has unknown marks");
+    }
     pages->kind = kind;
     pages->seen = (struct tree){0};
     pages->has_last_key = false;
     pages->has_separator = false;
     if (tree->root != NO_PAGE) {
-        if (tree->depth == 0 || tree->depth > DEPTH_MAX) {
+        if (tree->depth == 0 || tree->depth > TREE_DEPTH_MAX) {
             return damaged(pages, "a table has an impossible depth");
         }
         error = walk_tree(pages, tree);
@@ -490,69 +417,6 @@ check_trees(struct pages *pages, const struct meta *meta)
     return error != OK ? error : check_tree(pages, &meta->free, TREE_FREE);
 }
 
-/* ---- the head ----------------------------------------------------------------------------- */
-
-static enum error
-read_meta(struct pages *pages, unsigned index, struct meta *ret_meta)
-{
-    struct page_head head;
-    enum error error;
-
-    pages->at = index;
-    error = read_at(pages, &head, sizeof(head), index * pages->page_bytes);
-    if (error == OK) {
-        error = read_at(pages, ret_meta, sizeof(*ret_meta),
-                        index * pages->page_bytes + PAGE_HEAD_BYTES);
-    }
-    if (error != OK) {
-        return error;
-    }
-    if (head.number != index || head.flags != PAGE_META || ret_meta->magic != META_MAGIC) {
-        return damaged(pages, "it is not the head of a store");
-    }
-    if (ret_meta->format != META_FORMAT) {
-        buffer_printf(pages->message,
-                      "store %s was made by another version of LMDB (format %" PRIu32
-                      "); use the program that made it",
-                      pages->path, ret_meta->format);
-        return ERROR_VERSION;
-    }
-    return OK;
-}
-
-/* The two heads are written in turn, so their numbers follow each other. */
-static enum error
-read_newest_meta(struct pages *pages, struct meta *ret_meta)
-{
-    struct meta metas[META_COUNT];
-    enum error error;
-    unsigned newest;
-
-    pages->page_bytes = 0; /* the first head stands at 0 whatever the size of a page */
-    error = read_meta(pages, 0, &metas[0]);
-    if (error != OK) {
-        return error;
-    }
-    pages->page_bytes = metas[0].free.page_bytes;
-    if (pages->page_bytes < PAGE_BYTES_MIN || pages->page_bytes > PAGE_BYTES_MAX ||
-        (pages->page_bytes & (pages->page_bytes - 1)) != 0) {
-        return damaged(pages, "the size of a page is impossible");
-    }
-    error = read_meta(pages, 1, &metas[1]);
-    if (error != OK) {
-        return error;
-    }
-    newest = metas[1].number > metas[0].number;
-    pages->at = newest;
-    if (metas[newest].number - metas[1 - newest].number > 1 ||
-        (metas[newest].number > 0 && (metas[newest].number & 1) != newest) ||
-        metas[newest].free.page_bytes != pages->page_bytes) {
-        return damaged(pages, "the two heads of the store do not belong together");
-    }
-    *ret_meta = metas[newest];
-    return OK;
-}
-
 enum error
 store_pages_check(int fd, const char *path, bool is_deep, struct buffer *message)
 {
@@ -564,30 +428,30 @@ store_pages_check(int fd, const char *path, bool is_deep, struct buffer *message
     if (pages == NULL) {
         return ERROR_NO_MEMORY;
     }
-    pages->fd = fd;
-    pages->path = path;
-    pages->message = message;
+    pages->file = (struct store_file){.fd = fd, .path = path, .message = message};
     pages->is_deep = is_deep;
     if (fstat(fd, &status) != 0 || status.st_size == 0) {
         error = OK;
         goto done;
     }
-    error = read_newest_meta(pages, &meta);
+    error = store_file_head(&pages->file, &meta);
     if (error != OK) {
         goto done;
     }
+    pages->page_bytes = meta.free.page_bytes;
+    pages->number = meta.number;
     pages->page_count = meta.last_page + 1;
     if (meta.last_page < META_COUNT - 1 || meta.last_page >= meta.map_bytes / pages->page_bytes) {
         error = damaged(pages, "the number of its last page is impossible");
         goto done;
     }
-    pages->memory = malloc(DEPTH_MAX * pages->page_bytes);
+    pages->memory = malloc(TREE_DEPTH_MAX * pages->page_bytes);
     pages->reached = calloc(pages->page_count / 8 + 1, 1);
     if (pages->memory == NULL || pages->reached == NULL) {
         error = ERROR_NO_MEMORY;
         goto done;
     }
-    for (unsigned i = 0; i < DEPTH_MAX; i++) {
+    for (unsigned i = 0; i < TREE_DEPTH_MAX; i++) {
         pages->levels[i].page = pages->memory + i * pages->page_bytes;
     }
     error = check_trees(pages, &meta);

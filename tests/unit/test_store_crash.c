@@ -21,7 +21,7 @@
 #define ROUNDS 120
 #define ROWS_A_BATCH 40u
 #define KILL_AFTER_US_MAX 60000
-#define TASKS_KEPT 400u /* older ones are deleted, so that pages are used again */
+#define TASKS_KEPT 60u /* older ones are deleted, so that pages are used again */
 
 static void
 wake(void *context)

@@ -212,6 +212,26 @@ Test(store_damage, every_flipped_bit_of_page_heads_is_refused_reported_or_harmle
     place_release(&place);
 }
 
+Test(store_damage, every_flipped_bit_of_the_two_heads_is_refused_or_harmless, .timeout = 600)
+{
+    struct place place;
+    struct file file;
+
+    place_init(&place, false);
+    fill(&place);
+    file_read(&file, &place);
+    for (size_t i = 0; i < (size_t)2 * 160 * 8; i++) {
+        size_t at = i / 8 < 160 ? i / 8 : 4096 + i / 8 - 160;
+
+        file.bytes[at] ^= (uint8_t)(1u << (i % 8));
+        file_write(&file, file.size);
+        judge(&place, "flipped bit of a head", at);
+        file.bytes[at] ^= (uint8_t)(1u << (i % 8));
+    }
+    free(file.bytes);
+    place_release(&place);
+}
+
 Test(store_damage, a_file_that_was_cut_is_refused, .timeout = 600)
 {
     struct place place;
