@@ -18,14 +18,12 @@ struct collector_core {
     int64_t subscribe_at_ms; /* after a refusal as busy */
     uint64_t taken;          /* the last position given out */
     uint64_t acknowledged;   /* by the owner */
+    uint64_t delivered;      /* the last position delivered in this session */
     uint64_t said;           /* to the broker, in this session */
     int64_t said_at_ms;
     uint64_t stored; /* as the broker answered */
     uint64_t newest;
     int64_t unfinished;
-    uint64_t asked; /* the answer to that many heartbeats is wanted; 0: none */
-    bool is_asking; /* the next heartbeat is the question */
-    bool is_told;
     enum error error;
     char message[SESSION_REASON_BYTES_MAX + 128];
 };
@@ -94,22 +92,31 @@ send_subscribe(const struct collector_core *core, const struct session_sender *s
     return send_header(&header, sender);
 }
 
+/* What may be acknowledged now: a broker refuses positions that it has not delivered to this
+ * session, so after a new SUBSCRIBE it waits for them to come again. */
+static uint64_t
+sayable(const struct collector_core *core)
+{
+    return core->acknowledged < core->delivered ? core->acknowledged : core->delivered;
+}
+
 static enum error
 send_acknowledge(const struct collector_core *core, const struct session_sender *sender)
 {
     struct buffer header;
     buffer_init(&header, SESSION_HEADER_BYTES_MAX);
-    write_header(&header, MESSAGE_ACKNOWLEDGE, core->acknowledged, 0);
+    write_header(&header, MESSAGE_ACKNOWLEDGE, sayable(core), 0);
     return send_header(&header, sender);
 }
 
 static bool
 acknowledge_is_due(const struct collector_core *core, int64_t now_ms)
 {
-    if (!core->is_subscribed || core->acknowledged <= core->stored) {
+    uint64_t position = sayable(core);
+    if (!core->is_subscribed || position <= core->stored) {
         return false;
     }
-    return core->acknowledged > core->said || now_ms - core->said_at_ms >= ACKNOWLEDGE_AGAIN_MS;
+    return position > core->said || now_ms - core->said_at_ms >= ACKNOWLEDGE_AGAIN_MS;
 }
 
 static enum error
@@ -123,10 +130,6 @@ send_due(struct collector_core *core, int64_t now_ms, const struct session_sende
             return error;
         }
         session_sent(&core->session, action, now_ms);
-        if (action == SESSION_SEND_HEARTBEAT && core->is_asking) {
-            core->is_asking = false;
-            core->asked = core->session.heartbeat_count;
-        }
     }
     if (core->session.state != SESSION_WELCOMED) {
         return OK;
@@ -143,7 +146,7 @@ send_due(struct collector_core *core, int64_t now_ms, const struct session_sende
         if (error != OK) {
             return error;
         }
-        core->said = core->acknowledged;
+        core->said = sayable(core);
         core->said_at_ms = now_ms;
     }
     return OK;
@@ -166,7 +169,7 @@ collector_core_tick(struct collector_core *core, int64_t now_ms,
         deadline_ms = now_ms + SEND_RETRY_MS;
     } else if (core->session.state == SESSION_WELCOMED && !core->is_subscribed) {
         deadline_ms = core->subscribe_at_ms < deadline_ms ? core->subscribe_at_ms : deadline_ms;
-    } else if (core->is_subscribed && core->acknowledged > core->stored &&
+    } else if (core->is_subscribed && sayable(core) > core->stored &&
                core->said_at_ms + ACKNOWLEDGE_AGAIN_MS < deadline_ms) {
         deadline_ms = core->said_at_ms + ACKNOWLEDGE_AGAIN_MS;
     }
@@ -181,10 +184,8 @@ session_opened(struct collector_core *core)
 {
     core->is_subscribed = false;
     core->said = 0;
+    core->delivered = 0;
     core->subscribe_at_ms = 0;
-    if (core->asked > 0 || core->is_asking) { /* the question went with the old session */
-        collector_core_ask(core);
-    }
     if (strcmp(core->store, core->session.limits.store) == 0) {
         return;
     }
@@ -221,17 +222,12 @@ renewed_received(struct collector_core *core, struct session_header *header)
     if (fields[F_UNFINISHED].data != NULL && unfinished <= INT64_MAX) {
         core->unfinished = (int64_t)unfinished;
     }
-    /* A position without the count, or a count that belongs to an older question, tells nothing. */
-    if (core->asked > 0 && core->session.renewed_count >= core->asked && core->unfinished >= 0) {
-        core->asked = 0;
-        core->is_told = true;
-    }
     return OK;
 }
 
 /* Walks all rows once, so that reading them later cannot fail. */
 static enum error
-check_rows(struct reader rows, size_t count)
+check_rows(struct reader rows, size_t count, uint64_t *ret_last)
 {
     uint64_t last = 0;
     for (size_t i = 0; i < count; i++) {
@@ -244,12 +240,13 @@ check_rows(struct reader rows, size_t count)
         }
         last = position;
     }
+    *ret_last = last;
     return reader_finish(&rows);
 }
 
 static enum error
 delivery_open(const struct collector_core *core, const struct slice *frames, size_t frame_count,
-              struct collector_delivery *ret_delivery)
+              struct collector_delivery *ret_delivery, uint64_t *ret_last)
 {
     if (frame_count < 2) {
         return ERROR_PROTOCOL;
@@ -264,7 +261,7 @@ delivery_open(const struct collector_core *core, const struct slice *frames, siz
     if (delivery.rows.error != OK || delivery.row_count != frame_count - 2) {
         return ERROR_PROTOCOL;
     }
-    error = check_rows(delivery.rows, delivery.row_count);
+    error = check_rows(delivery.rows, delivery.row_count, ret_last);
     if (error == OK) {
         *ret_delivery = delivery;
     }
@@ -285,9 +282,11 @@ message_received(struct collector_core *core, struct session_header *header,
     if (header->type != MESSAGE_DELIVER) {
         return ERROR_PROTOCOL;
     }
-    enum error error = delivery_open(core, frames, frame_count, ret_delivery);
+    uint64_t last = 0;
+    enum error error = delivery_open(core, frames, frame_count, ret_delivery, &last);
     if (error == OK) {
         *ret_is_delivery = true;
+        core->delivered = last > core->delivered ? last : core->delivered;
     }
     return error;
 }
@@ -379,16 +378,13 @@ collector_core_acknowledge(struct collector_core *core, uint64_t position)
 void
 collector_core_ask(struct collector_core *core)
 {
-    core->is_told = false;
-    core->is_asking = true;
-    core->asked = 0;
-    session_hurry(&core->session);
+    session_ask(&core->session);
 }
 
 bool
 collector_core_is_told(const struct collector_core *core)
 {
-    return core->is_told;
+    return core->session.is_told;
 }
 
 uint64_t

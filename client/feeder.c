@@ -377,3 +377,15 @@ feeder_unfinished(const struct thresh_feeder *feeder)
 {
     return feeder_core_unfinished(feeder->core);
 }
+
+void
+feeder_ask(struct thresh_feeder *feeder)
+{
+    feeder_core_ask(feeder->core);
+}
+
+bool
+feeder_is_told(const struct thresh_feeder *feeder)
+{
+    return feeder_core_is_told(feeder->core);
+}

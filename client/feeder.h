@@ -33,6 +33,10 @@ MUST_CHECK enum error feeder_open(const struct thresh_feeder_options *options, t
                                   void *context, struct thresh_feeder **ret_feeder,
                                   char **ret_message);
 
+/* Asks the broker how it stands; feeder_is_told() once it has answered. */
+void feeder_ask(struct thresh_feeder *feeder);
+bool feeder_is_told(const struct thresh_feeder *feeder);
+
 bool feeder_is_connected(const struct thresh_feeder *feeder);
 bool feeder_was_connected(const struct thresh_feeder *feeder); /* ever */
 int64_t feeder_unfinished(const struct thresh_feeder *feeder); /* -1: not known */

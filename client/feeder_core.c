@@ -415,6 +415,18 @@ feeder_core_unfinished(const struct feeder_core *core)
     return core->unfinished;
 }
 
+void
+feeder_core_ask(struct feeder_core *core)
+{
+    session_ask(&core->session);
+}
+
+bool
+feeder_core_is_told(const struct feeder_core *core)
+{
+    return core->session.is_told;
+}
+
 const struct session *
 feeder_core_session(const struct feeder_core *core)
 {

@@ -71,6 +71,10 @@ session_sent(struct session *session, enum session_action action, int64_t now_ms
     } else if (action == SESSION_SEND_HEARTBEAT) {
         session->heartbeat_count++;
         session->heartbeat_at_ms = now_ms + session->limits.heartbeat_ms;
+        if (session->is_asking) {
+            session->is_asking = false;
+            session->asked = session->heartbeat_count;
+        }
     }
 }
 
@@ -89,8 +93,11 @@ session_deadline(const struct session *session)
 }
 
 void
-session_hurry(struct session *session)
+session_ask(struct session *session)
 {
+    session->is_told = false;
+    session->is_asking = true;
+    session->asked = 0;
     session->heartbeat_at_ms = 0;
 }
 
@@ -194,6 +201,9 @@ welcome_received(struct session *session, struct session_header *header, int64_t
         session->heartbeat_count = 0;
         session->renewed_count = 0;
         session->heartbeat_at_ms = now_ms + session->limits.heartbeat_ms;
+        if (session->asked > 0 || session->is_asking) { /* it went with the old session */
+            session_ask(session);
+        }
         *ret_event = SESSION_EVENT_WELCOMED;
     }
     return OK;
@@ -293,6 +303,10 @@ session_receive(struct session *session, struct slice frame, int64_t now_ms,
         error = refused_received(session, &header, now_ms, &event);
     } else if (header.type == MESSAGE_RENEWED) {
         session->renewed_count++;
+        if (session->asked > 0 && session->renewed_count >= session->asked) {
+            session->asked = 0;
+            session->is_told = true;
+        }
         event = SESSION_EVENT_RENEWED;
     }
     if (error != OK) {

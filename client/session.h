@@ -61,6 +61,9 @@ struct session {
     uint64_t welcome_count;   /* 0: never reached */
     uint64_t heartbeat_count; /* sent and answered since WELCOME */
     uint64_t renewed_count;
+    uint64_t asked; /* the answer to that many heartbeats is wanted; 0: none */
+    bool is_asking; /* the next heartbeat is the question */
+    bool is_told;   /* session_ask()'s question has been answered */
     struct session_limits limits;
     char code[SESSION_NAME_BYTES_MAX + 1];     /* of the last REFUSED */
     char reason[SESSION_REASON_BYTES_MAX + 1]; /* of the last REFUSED, for people */
@@ -111,8 +114,9 @@ void session_sent(struct session *session, enum session_action action, int64_t n
 /* When session_due() wants to be asked again. */
 int64_t session_deadline(const struct session *session);
 
-/* Makes a heartbeat due at once. */
-void session_hurry(struct session *session);
+/* Makes a heartbeat due at once, and sets is_told when its answer, not an older one's, has come;
+ * in a new session the question is asked again. */
+void session_ask(struct session *session);
 
 /* Appends the header frame of HELLO; `confirmed` is the feeder's. */
 void session_write_hello(const struct session *session, uint64_t confirmed, struct buffer *out);

@@ -182,11 +182,14 @@ Test(collector_core, subscribes_and_acknowledges_again_after_the_broker_restarte
     cr_assert_eq(bench.types[0], MESSAGE_HELLO);
     welcome(&bench, "aaaaaaaa", 30);
     tick(&bench, 30);
-    cr_assert_eq(bench.sent_count, 2);
+    cr_assert_eq(bench.sent_count, 1, "nothing is acknowledged before it was delivered again");
     cr_assert_eq(bench.types[0], MESSAGE_SUBSCRIBE);
-    cr_assert_eq(bench.types[1], MESSAGE_ACKNOWLEDGE);
     deliver(&bench, (uint64_t[]){1, 2, 3}, 3);
     cr_assert_eq(bench.row_count, 1);
+    tick(&bench, 40);
+    cr_assert_eq(bench.sent_count, 1);
+    cr_assert_eq(bench.types[0], MESSAGE_ACKNOWLEDGE);
+    cr_assert_eq(bench.sequences[0], 2);
     collector_core_destroy(bench.core);
 }
 
