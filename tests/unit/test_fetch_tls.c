@@ -40,9 +40,17 @@ identity_create(const char *names, long from_s, long until_s)
     return identity;
 }
 
+static void
+identity_release(struct identity *identity)
+{
+    X509_free(identity->certificate);
+    EVP_PKEY_free(identity->key);
+}
+
 struct tls_server {
     struct web_server web;
     SSL_CTX *context;
+    pthread_t thread;
 };
 
 /* One request a connection, so that each page needs a handshake. */
@@ -71,8 +79,6 @@ tls_server_run(void *context)
 static void
 tls_server_start(struct tls_server *server, const struct identity *identity, int version_max)
 {
-    pthread_t thread;
-
     memset(server, 0, sizeof *server);
     signal(SIGPIPE, SIG_IGN);
     server->context = SSL_CTX_new(TLS_server_method());
@@ -85,8 +91,16 @@ tls_server_start(struct tls_server *server, const struct identity *identity, int
         cr_assert_eq(SSL_CTX_set_cipher_list(server->context, "ALL:@SECLEVEL=0"), 1);
     }
     web_server_listen(&server->web, "127.0.0.1");
-    cr_assert_eq(pthread_create(&thread, NULL, tls_server_run, server), 0);
-    pthread_detach(thread);
+    cr_assert_eq(pthread_create(&server->thread, NULL, tls_server_run, server), 0);
+}
+
+static void
+tls_server_stop(struct tls_server *server)
+{
+    shutdown(server->web.fd, SHUT_RDWR); /* accept() ends with an error */
+    pthread_join(server->thread, NULL);
+    close(server->web.fd);
+    SSL_CTX_free(server->context);
 }
 
 /* A file with the certificate, behind a copy of what `before` holds. */
@@ -138,6 +152,7 @@ outcome_of(const struct identity *identity, int version_max, const char *ca_file
     snprintf(ret_reason, reason_bytes, "%s", page.reason);
     page_release(&page);
     engine_stop(&engine);
+    tls_server_stop(&server);
     return page.outcome;
 }
 
@@ -175,6 +190,9 @@ Test(fetch_tls, who_is_believed)
         cr_expect_eq(outcome, rows[i].outcome, "%s gives %s (%s)", rows[i].name,
                      outcome_name(outcome), reason);
     }
+    identity_release(&good);
+    identity_release(&other);
+    identity_release(&old);
     unlink(bundle);
 }
 
@@ -222,5 +240,7 @@ Test(fetch_tls, the_bundle_is_parsed_once)
     cr_log_info("%.2f ms of CPU for each verified connection", each_ms);
     cr_expect_lt(each_ms, 8.0);
     engine_stop(&engine);
+    tls_server_stop(&server);
+    identity_release(&good);
     unlink(bundle);
 }
