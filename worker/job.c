@@ -64,6 +64,14 @@ job_create(struct runner *runner, const struct lease *grant)
     return job;
 }
 
+static void
+job_leave_pool(struct job *job)
+{
+    job->is_in_pool = false;
+    job->runner->extracting_count--;
+    job->runner->pool_bytes -= job->pool_bytes;
+}
+
 /* Stops what runs outside: the transfer, the pool's work, the wait. */
 static void
 job_stop(struct job *job)
@@ -76,9 +84,7 @@ job_stop(struct job *job)
     }
     if (job->is_in_pool) {
         pool_cancel(runner->pool, job->lease.fence);
-        job->is_in_pool = false;
-        runner->extracting_count--;
-        runner->pool_bytes -= job->pool_bytes;
+        job_leave_pool(job);
     }
     if (job->is_waiting) {
         runner_unqueue(runner, job);
@@ -174,15 +180,16 @@ job_extract(struct job *job, struct slice body, struct slice encoding)
         }
         job->report.raw = buffer_slice(&job->raw);
     }
-    if (pool_submit(runner->pool, &document) != OK) {
-        attempt_end(&job->attempt, OUTCOME_RELEASED, "out of memory");
-        job_report(job);
-        return;
-    }
+    /* Counted before: nothing of the job is touched once the pool may answer. */
     job->is_in_pool = true;
     job->pool_bytes = body.size;
     runner->extracting_count++;
     runner->pool_bytes += body.size;
+    if (pool_submit(runner->pool, &document) != OK) {
+        job_leave_pool(job);
+        attempt_end(&job->attempt, OUTCOME_RELEASED, "out of memory");
+        job_report(job);
+    }
 }
 
 /* Would the result fit into a message? */
@@ -208,14 +215,11 @@ kept_reason(struct job *job, const char *reason)
 void
 job_extracted(struct job *job, const struct pool_answer *answer)
 {
-    struct runner *runner = job->runner;
     struct report *report = &job->report;
     enum outcome outcome = answer->outcome;
     const char *reason = kept_reason(job, answer->reason);
 
-    job->is_in_pool = false;
-    runner->extracting_count--;
-    runner->pool_bytes -= job->pool_bytes;
+    job_leave_pool(job);
     report->timing.extract_ms = (double)answer->extract_us / 1000.0;
     report->bytes_decoded = answer->decoded_bytes;
     report->is_truncated = report->is_truncated || answer->is_truncated;
