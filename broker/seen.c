@@ -20,6 +20,7 @@
 #define MOVE_SPILLED 64                   /* slots of the old spill at each insert */
 #define UNMAP_BUCKETS ((uint64_t)1 << 16) /* 4 MiB of the old table given back at a time */
 #define SPILL_SLOTS_MIN 64
+#define NO_HOME UINT64_MAX
 #define SPILL_MIX 0x9e3779b97f4a7c15u
 
 struct bucket {
@@ -157,18 +158,22 @@ table_home(const struct table *table, uint64_t value)
     return (uint64_t)((unsigned __int128)value * table->bucket_count >> 64);
 }
 
+/* The least value of a home. */
 static uint64_t
-table_value(const struct table *table, uint64_t home, uint64_t remainder)
+table_first(const struct table *table, uint64_t home)
 {
     unsigned __int128 scaled = ((unsigned __int128)home << 64) + table->bucket_count - 1;
-    uint64_t first = (uint64_t)(scaled / table->bucket_count);
+
+    return (uint64_t)(scaled / table->bucket_count);
+}
+
+/* The value of the home that begins with `first`, by its low bits. */
+static uint64_t
+value_from(uint64_t first, uint64_t remainder)
+{
     uint64_t value = (first & ~REMAINDER_MASK) | remainder;
 
-    if (value < first) {
-        value += (uint64_t)1 << REMAINDER_BITS;
-    }
-    assert(table_home(table, value) == home);
-    return value;
+    return value < first ? value + ((uint64_t)1 << REMAINDER_BITS) : value;
 }
 
 static uint64_t
@@ -275,11 +280,20 @@ static bool
 seen_move_bucket(struct seen *seen)
 {
     const struct bucket *bucket = &seen->old.buckets[seen->moved];
+    uint64_t home = NO_HOME;
+    uint64_t first = 0;
 
     for (unsigned slot = 0; slot < SLOTS && bucket_code(bucket, slot) != 0; slot++) {
-        uint64_t home = seen->moved - (bucket_code(bucket, slot) - 1);
+        uint64_t home_here = seen->moved - (bucket_code(bucket, slot) - 1);
+        uint64_t value;
 
-        if (!seen_move_value(seen, table_value(&seen->old, home, bucket_remainder(bucket, slot)))) {
+        if (home_here != home) { /* mostly the same: the division is worth saving */
+            home = home_here;
+            first = table_first(&seen->old, home);
+        }
+        value = value_from(first, bucket_remainder(bucket, slot));
+        assert(table_home(&seen->old, value) == home);
+        if (!seen_move_value(seen, value)) {
             return false;
         }
     }
