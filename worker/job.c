@@ -317,8 +317,8 @@ job_act(struct job *job, enum attempt_action action, struct slice body, struct s
 {
     switch (action) {
     case ATTEMPT_FETCH:
-        /* Never at once: a redirect must not get in before those who wait for their first
-         * request, unless it has begun already. */
+        /* Not at once: this may be a callback of the transfer that is to be reused. What has
+         * begun goes first. */
         runner_queue(job->runner, job, job->started_ms != 0);
         break;
     case ATTEMPT_EXTRACT:
