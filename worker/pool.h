@@ -27,8 +27,8 @@
 struct pool;
 
 struct pool_options {
-    int child_count;
-    size_t memory_bytes; /* address space of a child */
+    int child_count;     /* 0: one a core */
+    size_t memory_bytes; /* address space of a child beyond what it starts with */
     int64_t cpu_ms;      /* for one document */
     int64_t wall_ms;     /* for one document */
     int tasks_max;       /* documents before a child is replaced */
@@ -50,26 +50,28 @@ struct pool_document {
 struct pool_answer {
     uint64_t token;
     enum outcome outcome;
-    struct slice pairs;  /* the result's pairs, without a map head; valid during the callback */
+    struct slice pairs; /* the result's pairs, without a map head; valid during the callback */
     size_t pair_count;
     size_t decoded_bytes;
     bool is_truncated;
     int64_t extract_us;
-    const char *reason;  /* for people; "" when there is nothing to say */
+    const char *reason; /* for people; "" when there is nothing to say */
 };
 
 typedef void pool_finished_fn(void *context, const struct pool_answer *answer);
 
 /*
  * Starts the children before anything else: call it before threads and sockets exist.
- * ERROR_NOT_ALLOWED: the sandbox cannot be had and is_best_effort is false.
+ * Waits until all are ready, ten seconds at most. ERROR_NOT_ALLOWED: the sandbox cannot be had and
+ * is_best_effort is false. ERROR_IO: no process could be had, or a child did not get ready.
  */
 MUST_CHECK enum error pool_create(const struct pool_options *options, struct loop *loop,
                                   pool_finished_fn *finished, void *context,
                                   struct pool **ret_pool);
 void pool_destroy(struct pool *pool);
 
-/* Queues a document. ERROR_NO_MEMORY. */
+/* Queues a document; its answer comes later, from the loop. ERROR_NO_MEMORY. ERROR_TOO_LARGE: the
+ * body is larger than body_bytes_max. ERROR_IO: no child can be started any more. */
 MUST_CHECK enum error pool_submit(struct pool *pool, const struct pool_document *document);
 
 /* Drops what is queued or running under the token; its answer will not come. */
