@@ -121,7 +121,7 @@ fetch_judge(const struct fetch_transfer *transfer, CURLcode code, struct fetch_a
         break;
     case CURLE_COULDNT_CONNECT:
         if (transfer->was_address_refused && !transfer->was_address_allowed) {
-            answer_set(answer, OUTCOME_ADDRESS_REFUSED, "");
+            answer_set(answer, OUTCOME_ADDRESS_REFUSED, "every address of the host is refused");
         }
         break;
     case CURLE_RECV_ERROR:
