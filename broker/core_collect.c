@@ -43,6 +43,17 @@ reset_deliveries(struct collector *collector)
     collector->sent = collector->acknowledged;
 }
 
+void
+core_leave_collector(struct core *core, uint32_t peer)
+{
+    struct peer *row = peer_at(&core->roster, peer);
+    uint32_t collector = row->collector;
+    row->collector = UINT32_MAX;
+    /* Another peer may read under this name by now, which has nothing to do with this one's end. */
+    if (collector != UINT32_MAX && core->collectors[collector].peer == peer)
+        core->collectors[collector].peer = PEER_NONE;
+}
+
 static void
 dismiss(struct core *core, struct collector *collector)
 {
@@ -80,9 +91,8 @@ core_subscribe(struct core *core, struct incoming *in)
     }
     if (collector->peer != in->peer)
         dismiss(core, collector);
+    core_leave_collector(core, in->peer);
     struct peer *peer = peer_at(&core->roster, in->peer);
-    if (peer->collector != UINT32_MAX)
-        core->collectors[peer->collector].peer = PEER_NONE;
     peer->collector = (uint32_t)(collector - core->collectors);
     collector->peer = in->peer;
     collector->credit = credit > DELIVER_CREDIT_MAX ? DELIVER_CREDIT_MAX : (uint32_t)credit;

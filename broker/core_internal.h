@@ -209,6 +209,8 @@ void core_expire(struct core *core, struct core_time time);
 void core_subscribe(struct core *core, struct incoming *in);
 void core_acknowledge(struct core *core, struct incoming *in);
 void core_deliver(struct core *core);
+/* The peer reads no more results; nothing happens to one that reads none. */
+void core_leave_collector(struct core *core, uint32_t peer);
 /* Finds or makes a collector by name. NULL: too many, or no memory. */
 struct collector *core_collector(struct core *core, struct slice name);
 void core_trim(struct core *core, struct core_time time);

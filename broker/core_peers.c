@@ -337,8 +337,7 @@ static void
 peer_left(struct core *core, uint32_t peer)
 {
     struct peer *row = peer_at(&core->roster, peer);
-    if (row->role == ROLE_COLLECT && row->collector != UINT32_MAX)
-        core->collectors[row->collector].peer = PEER_NONE;
+    core_leave_collector(core, peer);
     if (row->role == ROLE_WORK)
         forget_worker(core, row);
     if (row->role == ROLE_FEED)

@@ -27,6 +27,7 @@ TAIL_LINES = 30
 EXIT_SKIPPED = 77  # as CTest is told
 SANITIZER_WORDS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:",
                    "WARNING: ThreadSanitizer")
+WAITING_CALLS = ("7", "232", "271", "281")  # x86-64: poll, epoll_wait, ppoll, epoll_pwait
 ROLES = ("feed", "work", "collect", "control")
 # Leases and beats short enough for a test to see many of them end.
 FAST = {"lease": "2s", "heartbeat": "200ms", "takeover": "1s", "gap": "0", "backoff": "50ms",
@@ -127,6 +128,16 @@ class Process:
         wait_for(lambda: text in self.errors() or not self.is_running(), f"{self.name}: {text}",
                  seconds)
         check(text in self.errors(), f"{self.name} ended with {self.popen.returncode} before: {text}")
+
+    def wait_waiting(self, seconds=WAIT_S):
+        """Waits until the program has come as far as to wait for others."""
+        def is_waiting():
+            try:
+                call = pathlib.Path(f"/proc/{self.pid}/syscall").read_text().split()[0]
+            except (OSError, IndexError):
+                call = ""
+            return call in WAITING_CALLS or not self.is_running()
+        wait_for(is_waiting, f"{self.name} to wait for others", seconds)
 
     def signal(self, number):
         try:
@@ -257,6 +268,7 @@ class Kit:
                 self.control.send(REQUEST, {"verb": verb, "arguments": arguments}, sequence)
                 asked = time.monotonic()
             kind, number, fields, _, _ = self.control.receive(0.05)
+            asked = 0.0 if kind == client.WELCOME else asked
             if kind == REPLY and number == sequence:
                 return fields
         raise Failure(f"no answer to {verb} in {seconds} s")
