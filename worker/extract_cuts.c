@@ -34,7 +34,7 @@ static const struct token_rule token_rules[] = {
     {TOKEN_CAPTION, 0.20f, 0.0f}, {TOKEN_HIDE, 0.35f, 0.10f},   {TOKEN_FOOT, 0.35f, 0.30f},
     {TOKEN_SIDE, 0.35f, 0.25f},   {TOKEN_FORM, 0.35f, 0.10f},   {TOKEN_PAY, 0.20f, 0.10f},
     {TOKEN_COOKIE, 0.35f, 0.30f}, {TOKEN_FILTER, 0.35f, 0.20f}, {TOKEN_HEAD, 0.10f, 0.0f},
-    {TOKEN_QUOTE, 0.20f, 0.0f},
+    {TOKEN_QUOTE, 0.20f, 0.0f},   {TOKEN_UNSEEN, 0.60f, 0.60f},
 };
 
 /* Cards: like siblings that are mostly links, with little prose each. */
@@ -101,6 +101,9 @@ page_cut_always(struct page *page)
     memset(page->is_skipped, 0, document->node_count);
     for (uint32_t i = 1; i < document->node_count; i++) {
         page->is_skipped[i] = tag_is_never_content(document->nodes[i].tag) || is_control(page, i);
+        if (document->nodes[i].tag == HTML_TAG_NOSCRIPT && page->has_noscript) {
+            page->is_skipped[i] = 0;
+        }
     }
 }
 

@@ -161,7 +161,7 @@ names_read(struct page *page, const struct token_table *table)
         feature->class_key = class_key(node->tag, seen.classes);
         if (seen.is_hidden || value_has(seen.style, "display:none") ||
             value_has(seen.style, "display: none") || value_has(seen.style, "visibility:hidden")) {
-            feature->tokens |= TOKEN_HIDE;
+            feature->tokens |= TOKEN_HIDE | TOKEN_UNSEEN;
         }
     }
 }

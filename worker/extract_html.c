@@ -135,6 +135,8 @@ extract_html(struct result *result)
         .description = metadata_text(&metadata, METADATA_DESCRIPTION),
         .kind_hint = metadata_text(&metadata, METADATA_KIND),
         .url = result->input->url,
+        .has_date = metadata_text(&metadata, METADATA_PUBLISHED).size > 0,
+        .has_author = metadata.author_count > 0,
     };
     enum outcome outcome = OUTCOME_CHILD_MEMORY;
     if (page_extract(&page) == OK) {

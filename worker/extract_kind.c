@@ -1,12 +1,26 @@
 /*
  * What kind of page this is, from cheap signs, and the passes in their order.
+ *
+ * A page is read as an article when the strict profile keeps a fair share of what the loose one
+ * keeps; how large a share is asked for depends on how much the page looks like an article
+ * otherwise.
  */
 #include "worker/extract_page.h"
 
 #include <string.h>
 
+/* Less than this is no article, unless the page says that it is one. */
 #define STRICT_LENGTH_MIN 500
-#define STRICT_SHARE_MIN 0.4
+#define STRICT_LENGTH_CLAIMED_MIN 140
+
+/* The shares asked for of pages that claim to be articles (with a date or an author too), of those
+ * with one of these signs, and of those with none. */
+#define STRICT_SHARE_CLAIMED 0.10
+#define STRICT_SHARE_SIGNED 0.60
+#define STRICT_SHARE_UNSIGNED 0.80
+
+/* Pages made by scripts carry their text for readers without them in <noscript>. */
+#define NOSCRIPT_LENGTH_MAX 1000
 
 static bool
 hint_has(const struct page *page, const char *word)
@@ -15,17 +29,40 @@ hint_has(const struct page *page, const char *word)
            memmem(page->kind_hint.data, page->kind_hint.size, word, strlen(word)) != NULL;
 }
 
+static bool
+claims_article(const struct page *page)
+{
+    return hint_has(page, "article") || hint_has(page, "Article") ||
+           hint_has(page, "BlogPosting") || hint_has(page, "Report");
+}
+
+/* Is the URL a site's front page? */
+static bool
+is_front_page(struct slice url)
+{
+    const uint8_t *host = memmem(url.data, url.size, "://", 3);
+    if (url.size == 0 || host == NULL) {
+        return false;
+    }
+    host += 3;
+    size_t left = url.size - (size_t)(host - url.data);
+    const uint8_t *path = memchr(host, '/', left);
+    if (path == NULL) {
+        return true;
+    }
+    const uint8_t *end = url.data + url.size;
+    return path + 1 == end || path[1] == '?' || path[1] == '#';
+}
+
 enum page_kind
 page_kind_guess(const struct page *page)
 {
-    if (hint_has(page, "discussionforum") || hint_has(page, "qapage")) {
+    if (hint_has(page, "DiscussionForum") || hint_has(page, "QAPage") ||
+        hint_has(page, "Question")) {
         return PAGE_FORUM;
     }
-    if (hint_has(page, "article") || hint_has(page, "blogposting") || hint_has(page, "report")) {
-        return PAGE_ARTICLE;
-    }
-    if (hint_has(page, "product") || hint_has(page, "itemlist") ||
-        hint_has(page, "collectionpage")) {
+    if (hint_has(page, "roduct") || hint_has(page, "ItemList") ||
+        hint_has(page, "CollectionPage") || is_front_page(page->url)) {
         return PAGE_LOOSE;
     }
     return PAGE_ARTICLE;
@@ -40,36 +77,63 @@ extract_as(struct page *page, enum page_kind kind)
     return page_blocks(page);
 }
 
+static bool
+is_article_enough(const struct page *page, uint32_t strict, uint32_t loose)
+{
+    bool is_claimed = claims_article(page);
+    unsigned signs = (unsigned)is_claimed + page->has_date + page->has_author;
+    bool is_sure = (is_claimed && signs >= 2) || page->features[page->root].tokens & TOKEN_STRONG;
+    double share = is_sure      ? STRICT_SHARE_CLAIMED
+                   : signs >= 1 ? STRICT_SHARE_SIGNED
+                                : STRICT_SHARE_UNSIGNED;
+    uint32_t length_min = is_sure ? STRICT_LENGTH_CLAIMED_MIN : STRICT_LENGTH_MIN;
+    return strict > length_min && strict >= share * loose;
+}
+
+/* Both readings of the page; the strict one stays when it is enough. */
+static enum error
+choose(struct page *page)
+{
+    enum error error = extract_as(page, PAGE_ARTICLE);
+    if (error != OK) {
+        return error;
+    }
+    struct block_list strict = page->list;
+    uint32_t root = page->root;
+    page->list = (struct block_list){0};
+    error = extract_as(page, PAGE_LOOSE);
+    uint32_t loose_length = page_kept_length(page);
+    struct block_list loose = page->list;
+    page->list = strict;
+    uint32_t loose_root = page->root;
+    page->root = root;
+    if (error == OK && is_article_enough(page, page_kept_length(page), loose_length)) {
+        block_list_release(&loose);
+        page->kind = PAGE_ARTICLE;
+    } else {
+        block_list_release(&page->list);
+        page->list = loose;
+        page->root = loose_root;
+    }
+    return error;
+}
+
 enum error
 page_extract(struct page *page)
 {
     enum error error = page_features(page);
+    if (error == OK && page->features[0].length < NOSCRIPT_LENGTH_MAX) {
+        uint32_t scripted = page->features[0].length;
+        page->has_noscript = true;
+        error = page_features(page);
+        if (error == OK && page->features[0].length < 2 * scripted) {
+            page->has_noscript = false;
+            error = page_features(page);
+        }
+    }
     if (error != OK) {
         return error;
     }
     enum page_kind kind = page_kind_guess(page);
-    error = extract_as(page, kind);
-    if (error != OK || kind == PAGE_LOOSE) {
-        return error;
-    }
-    uint32_t strict = page_kept_length(page);
-    uint32_t all = page->features[page->document->body].length;
-    if (strict >= STRICT_LENGTH_MIN && strict >= STRICT_SHARE_MIN * all) {
-        return OK;
-    }
-    if (strict < STRICT_LENGTH_MIN) {
-        struct block_list narrow = page->list;
-        uint32_t root = page->root;
-        page->list = (struct block_list){0};
-        error = extract_as(page, PAGE_LOOSE);
-        if (error == OK && strict >= STRICT_SHARE_MIN * page_kept_length(page)) {
-            block_list_release(&page->list);
-            page->list = narrow;
-            page->root = root;
-            page->kind = kind;
-        } else {
-            block_list_release(&narrow);
-        }
-    }
-    return error;
+    return kind == PAGE_ARTICLE ? choose(page) : extract_as(page, kind);
 }

@@ -9,11 +9,14 @@
 #define GOOD_WORDS_MIN 12
 #define GOOD_SENTENCE_WORDS_MIN 6
 #define BAD_LINK_WORDS_MAX 40
-#define REPEAT_LENGTH_MIN 40
+#define REPEAT_LENGTH_MIN 200 /* shorter ones may be meant: questions, labels, refrains */
+#define REPEAT_QUOTE_LENGTH_MIN 40
 #define REPEAT_SLOTS_MAX 65536u
-#define ENDING_SHARE_MAX 0.25 /* what an ending cuts off is less than this of the text */
-#define NOTE_BLOCKS 3         /* the last blocks that may be notes */
+#define ENDING_SHARE_MAX 0.25   /* what an ending cuts off is less than this of the text */
+#define COMMENTS_SHARE_MAX 0.75 /* the same for readers' comments */
+#define NOTE_BLOCKS 3           /* the last blocks that may be notes */
 #define TITLE_LENGTH_MIN 8
+#define EMBED_DEPTH_MAX 3
 
 static bool
 is_letter_byte(uint8_t byte)
@@ -67,11 +70,24 @@ link_share(const struct block *block)
     return block->length == 0 ? 0 : (double)block->link_length / block->length;
 }
 
+/* Part of an embedded post, whose links and signature belong to it. */
+static bool
+is_embedded(const struct page *page, uint32_t box)
+{
+    for (unsigned i = 0; i < EMBED_DEPTH_MAX && box != 0; i++) {
+        if (page->features[box].tokens & TOKEN_EMBED) {
+            return true;
+        }
+        box = page->document->nodes[box].parent;
+    }
+    return false;
+}
+
 static enum block_label
 label_of(const struct page *page, const struct block *block)
 {
     struct slice text = block_text(&page->list, block);
-    if (block->kind == BLOCK_CODE) {
+    if (block->kind == BLOCK_CODE || is_embedded(page, block->box)) {
         return LABEL_GOOD;
     }
     bool is_first_heading = block->kind == BLOCK_HEADING && block->level == 1;
@@ -173,8 +189,12 @@ ending_cut(struct page *page)
     double before = 0;
     for (uint32_t i = 0; i < list->count; i++) {
         struct block *block = &list->blocks[i];
-        if (before >= (1 - ENDING_SHARE_MAX) * all &&
-            phrase_is_ending(block_text(list, block), block->words)) {
+        double share =
+            page->kind == PAGE_ARTICLE && phrase_is_comments(block_text(list, block), block->words)
+                ? COMMENTS_SHARE_MAX
+                : ENDING_SHARE_MAX;
+        if (before >= (1 - share) * all && before > 0 &&
+            (share > ENDING_SHARE_MAX || phrase_is_ending(block_text(list, block), block->words))) {
             for (uint32_t j = i; j < list->count; j++) {
                 list->blocks[j].is_kept = false;
             }
@@ -221,7 +241,10 @@ repeats_cut(struct page *page)
     }
     for (uint32_t i = 0, used = 0; i < list->count && used < slots / 2; i++) {
         struct block *block = &list->blocks[i];
-        if (!block->is_kept || block->length < REPEAT_LENGTH_MIN || block->kind == BLOCK_CODE) {
+        uint32_t length_min =
+            block->kind == BLOCK_QUOTE ? REPEAT_QUOTE_LENGTH_MIN : REPEAT_LENGTH_MIN;
+        if (!block->is_kept || block->length < length_min || block->kind == BLOCK_CODE ||
+            is_listed(block)) {
             continue;
         }
         uint64_t hash = XXH3_64bits(list->text.data + block->text, block->size) | 1;

@@ -43,8 +43,9 @@ enum token_class {
     TOKEN_HEAD = 1 << 16,
     TOKEN_EMBED = 1 << 17, /* an embedded post, which belongs to the text */
     TOKEN_MAIN = 1 << 18,
-    TOKEN_QUOTE = 1 << 19, /* pull quotes */
-    TOKEN_FORUM = 1 << 20, /* posts of a thread */
+    TOKEN_QUOTE = 1 << 19,  /* pull quotes */
+    TOKEN_FORUM = 1 << 20,  /* posts of a thread */
+    TOKEN_UNSEEN = 1 << 21, /* the hidden attribute or style, not a mere word */
 };
 
 struct feature {
@@ -75,8 +76,11 @@ struct page {
     struct slice title;      /* of the metadata; TITLE blocks are like it */
     struct slice page_title; /* <title>, with the site's name */
     struct slice description;
-    struct slice kind_hint;  /* og:type or the JSON-LD type */
-    struct slice url;        /* its own, may be empty */
+    struct slice kind_hint; /* og:type or the JSON-LD type */
+    struct slice url;       /* its own, may be empty */
+    bool has_date;          /* metadata says when it was published */
+    bool has_author;
+    bool has_noscript;      /* its text is in <noscript> */
     struct block_list list; /* of the root, labelled */
 };
 
@@ -119,6 +123,9 @@ bool phrase_is_boilerplate(struct slice text, uint32_t words);
 
 /* Does it end the article: what follows is not content ("Related articles")? */
 bool phrase_is_ending(struct slice text, uint32_t words);
+
+/* Is it the heading over readers' comments ("12 comments", "Leave a reply")? */
+bool phrase_is_comments(struct slice text, uint32_t words);
 
 /* Is it a note behind an article ("... contributed to this report")? */
 bool phrase_is_note(struct slice text);

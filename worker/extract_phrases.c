@@ -263,6 +263,29 @@ static const struct phrase ending_phrases[] = {
     {"lees ook", 5, false},
 };
 
+static const struct phrase comment_phrases[] = {
+    {"comments", 3, false},
+    {"top comments", 3, false},
+    {"top rated comments", 4, false},
+    {"reader comments", 4, false},
+    {"readers' comments", 4, false},
+    {"leave a comment", 6, false},
+    {"leave a reply", 8, false},
+    {"post a comment", 6, false},
+    {"add a comment", 6, false},
+    {"add your comment", 6, false},
+    {"join the conversation", 6, false},
+    {"join the discussion", 6, false},
+    {"responses", 1, true},
+    {"комментарии", 3, false},
+    {"kommentare", 3, false},
+    {"commentaires", 3, false},
+    {"comentarios", 3, false},
+    {"comentários", 3, false},
+    {"commenti", 3, false},
+    {"reacties", 3, false},
+};
+
 /* Anywhere in one of the last blocks. */
 static const char *const note_words[] = {
     "contributed to this report",
@@ -437,6 +460,21 @@ bool
 phrase_is_ending(struct slice text, uint32_t words)
 {
     return phrase_find(ending_phrases, sizeof ending_phrases / sizeof ending_phrases[0], text,
+                       words);
+}
+
+bool
+phrase_is_comments(struct slice text, uint32_t words)
+{
+    /* "12 comments" */
+    size_t digits = 0;
+    while (digits < text.size && is_digit((char)text.data[digits])) {
+        digits++;
+    }
+    if (digits > 0 && digits + 1 < text.size && text.data[digits] == ' ') {
+        text = slice_of(text.data + digits + 1, text.size - digits - 1);
+    }
+    return phrase_find(comment_phrases, sizeof comment_phrases / sizeof comment_phrases[0], text,
                        words);
 }
 
