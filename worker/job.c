@@ -61,6 +61,7 @@ job_create(struct runner *runner, const struct lease *grant)
                                   .content_type = job->lease.content_type,
                                   .timing = {-1, -1, -1, -1, -1, -1}};
     job->started_ms = 0;
+    job->requested_ms = 0;
     return job;
 }
 
@@ -143,6 +144,8 @@ job_report(struct job *job)
     } else {
         runner->done_count++;
     }
+    job->report.since_request_ms =
+        job->requested_ms == 0 ? -1 : clock_monotonic_ms() - job->requested_ms;
     buffer_init(&row, ROW_BYTES_MAX);
     buffer_init(&result, runner->result_bytes_max);
     report_write_row(&job->report, &row, &row_pairs);
@@ -237,6 +240,17 @@ job_extracted(struct job *job, const struct pool_answer *answer)
 
 /* ---- fetching -------------------------------------------------------------------------- */
 
+/* When the request that has been answered now went out: once there was a connection. The host's
+ * gap counts from there, so it is never taken for earlier than it was. */
+static int64_t
+time_of_request(const struct report_timing *timing, int64_t now_ms)
+{
+    double connected_ms = timing->tls_ms > timing->connect_ms ? timing->tls_ms : timing->connect_ms;
+    double since_ms = timing->total_ms - (connected_ms > 0 ? connected_ms : 0);
+
+    return now_ms - (since_ms > 0 ? (int64_t)since_ms : 0);
+}
+
 static void
 take_answer(struct job *job, const struct fetch_answer *answer)
 {
@@ -248,6 +262,7 @@ take_answer(struct job *job, const struct fetch_answer *answer)
     report->bytes_received += answer->bytes_received;
     report->fetched_at = clock_wall_ms();
     report->timing = answer->timing;
+    job->requested_ms = time_of_request(&answer->timing, clock_monotonic_ms());
     report->is_truncated = answer->is_truncated;
     report->content_type = slice_of(copy, copy == NULL ? 0 : type.size);
     report->retry_after_ms =

@@ -283,6 +283,9 @@ report_write_row(const struct report *report, struct buffer *out, size_t *ret_pa
     row_text(&row, "reason", slice_string(attempt->reason));
     row_uint(&row, "bytes", report->bytes_received);
     row_uint(&row, "fetch_ms", rounded(report->timing.total_ms, 1));
+    if (report->since_request_ms >= 0) {
+        map_uint(&row, "since_request_ms", (uint64_t)report->since_request_ms);
+    }
     row_uint(&row, "extract_us", rounded(report->timing.extract_ms, 1000));
     row_text(&row, "content_type", content_type_of(report, &facts, storage, sizeof storage));
     row_text(&row, "language", facts.language);

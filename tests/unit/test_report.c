@@ -24,8 +24,10 @@ begin(struct fixture *fixture)
     fixture->lease.attempt = 2;
     fixture->lease.url = slice_string("http://a.example/");
     attempt_init(&fixture->attempt, &fixture->lease, &fixture->arena, 5);
-    fixture->report = (struct report){
-        .attempt = &fixture->attempt, .worker = "w1", .timing = {-1, -1, -1, -1, -1, -1}};
+    fixture->report = (struct report){.attempt = &fixture->attempt,
+                                      .worker = "w1",
+                                      .since_request_ms = -1,
+                                      .timing = {-1, -1, -1, -1, -1, -1}};
     buffer_init(&fixture->message, 1 << 20);
     buffer_init(&fixture->text, 1 << 20);
 }
@@ -229,5 +231,18 @@ Test(report, raw_bytes_ride_along_when_kept)
     fixture.report.raw = slice_string("abc");
     cr_expect(strstr(result(&fixture), "\"raw\":\"YWJj\"") != NULL);
     cr_expect(strstr(result(&fixture), "\"final_url\":\"name:x\"") != NULL);
+    end(&fixture);
+}
+
+Test(report, says_how_long_ago_the_last_request_began)
+{
+    struct fixture fixture;
+    begin(&fixture);
+    attempt_end(&fixture.attempt, OUTCOME_TIMED_OUT, "");
+    cr_assert_null(strstr(row(&fixture), "since_request_ms"));
+    fixture.report.since_request_ms = 0;
+    cr_assert_not_null(strstr(row(&fixture), "\"since_request_ms\":0"));
+    fixture.report.since_request_ms = 1250;
+    cr_assert_not_null(strstr(row(&fixture), "\"since_request_ms\":1250"));
     end(&fixture);
 }
