@@ -14,6 +14,17 @@
 #include "common/message.h"
 #include "pool_extractor.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+#ifndef IS_SANITIZED
+#define IS_SANITIZED 0
+#endif
+
 #define MIB ((size_t)1024 * 1024)
 #define ANSWERS_MAX 4000
 #define GUARD_MS 60000 /* a test that waits longer has failed */
@@ -314,7 +325,7 @@ static const struct fault faults[] = {
     {"spin", OUTCOME_CHILD_TIMED_OUT, "processor"},
     {"block", OUTCOME_CHILD_TIMED_OUT, "wall"},
     {"eat", OUTCOME_CHILD_MEMORY, ""},
-#if !defined(__SANITIZE_ADDRESS__)
+#if !IS_SANITIZED
     {"leak", OUTCOME_CHILD_MEMORY, ""},
     {"open", OUTCOME_CHILD_CRASHED, "SIGSYS"},
 #endif

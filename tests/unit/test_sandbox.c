@@ -17,6 +17,17 @@
 
 #include <criterion/criterion.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+#ifndef IS_SANITIZED
+#define IS_SANITIZED 0
+#endif
+
 #define MEMORY_BYTES ((size_t)64 * 1024 * 1024)
 
 enum verdict {
@@ -147,7 +158,7 @@ try_other_descriptors(void)
     return read(STDIN_FILENO, &byte, 1) == 0 ? DID_NOTHING : SUCCEEDED; /* /dev/null */
 }
 
-#if !defined(__SANITIZE_ADDRESS__)
+#if !IS_SANITIZED
 static enum verdict
 try_memory(void)
 {
@@ -178,7 +189,7 @@ static const struct row rows[] = {
     {"nothing", try_nothing, 0},
     {"allocate, read and write", try_work, 0},
     {"use a descriptor of before", try_other_descriptors, 0},
-#if !defined(__SANITIZE_ADDRESS__)
+#if !IS_SANITIZED
     {"take more memory than allowed", try_memory, 0},
     {"open a file", try_open, SIGSYS},
     {"create a file", try_create, SIGSYS},
