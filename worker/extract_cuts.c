@@ -37,6 +37,9 @@ static const struct token_rule token_rules[] = {
     {TOKEN_QUOTE, 0.20f, 0.0f},   {TOKEN_UNSEEN, 0.60f, 0.60f},
 };
 
+/* Who wrote a post and when: said again with each post of a thread. */
+#define THREAD_META_SHARE_MAX 0.05
+
 /* Cards: like siblings that are mostly links, with little prose each. */
 #define CARDS_MIN 3
 #define CARD_PROSE_MAX 900
@@ -141,8 +144,8 @@ is_cut(const struct page *page, uint32_t node, bool is_loose)
     }
     unsigned tag = page->document->nodes[node].tag;
     double share = share_of(page, node);
-    if (page->kind == PAGE_FORUM) {
-        tokens &= ~(uint32_t)TOKEN_COMMENT;
+    if (page->kind == PAGE_FORUM && tokens & TOKEN_META && share < THREAD_META_SHARE_MAX) {
+        return true;
     }
     if (tag == HTML_TAG_BODY || tag == HTML_TAG_HTML) {
         return false;
@@ -219,7 +222,7 @@ page_cut(struct page *page, enum page_kind kind)
     page_cut_always(page);
     for (uint32_t i = 1; i < document->node_count;) {
         unsigned tag = document->nodes[i].tag;
-        if (!page->is_skipped[i] && tag != HTML_TAG_TEXT && is_cut(page, i, kind == PAGE_LOOSE)) {
+        if (!page->is_skipped[i] && tag != HTML_TAG_TEXT && is_cut(page, i, kind != PAGE_ARTICLE)) {
             page->is_skipped[i] = 1;
         }
         if (page->is_skipped[i]) {

@@ -16,6 +16,7 @@
 /* The shares asked for of pages that claim to be articles (with a date or an author too), of those
  * with one of these signs, and of those with none. */
 #define STRICT_SHARE_CLAIMED 0.10
+#define STRICT_SHARE_NAMED 0.25
 #define STRICT_SHARE_SIGNED 0.60
 #define STRICT_SHARE_UNSIGNED 0.80
 
@@ -54,11 +55,26 @@ is_front_page(struct slice url)
     return path + 1 == end || path[1] == '?' || path[1] == '#';
 }
 
+/* Words in a URL that only discussions have. */
+static bool
+is_thread_url(struct slice url)
+{
+    static const char *const words[] = {"/threads/",    "/thread/",      "viewtopic",  "showthread",
+                                        "/forum/",      "/forums/",      "//forum.",   "//forums.",
+                                        "/discussion/", "/discussions/", "/comments/", "ShowTopic"};
+    for (size_t i = 0; url.size > 0 && i < sizeof words / sizeof words[0]; i++) {
+        if (memmem(url.data, url.size, words[i], strlen(words[i])) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum page_kind
 page_kind_guess(const struct page *page)
 {
     if (hint_has(page, "DiscussionForum") || hint_has(page, "QAPage") ||
-        hint_has(page, "Question")) {
+        hint_has(page, "Question") || (is_thread_url(page->url) && !claims_article(page))) {
         return PAGE_FORUM;
     }
     if (hint_has(page, "roduct") || hint_has(page, "ItemList") ||
@@ -82,11 +98,12 @@ is_article_enough(const struct page *page, uint32_t strict, uint32_t loose)
 {
     bool is_claimed = claims_article(page);
     unsigned signs = (unsigned)is_claimed + page->has_date + page->has_author;
-    bool is_sure = (is_claimed && signs >= 2) || page->features[page->root].tokens & TOKEN_STRONG;
+    bool is_sure = is_claimed && signs >= 2;
+    bool is_named = page->features[page->root].tokens & TOKEN_STRONG;
     double share = is_sure      ? STRICT_SHARE_CLAIMED
                    : signs >= 1 ? STRICT_SHARE_SIGNED
                                 : STRICT_SHARE_UNSIGNED;
-    uint32_t length_min = is_sure ? STRICT_LENGTH_CLAIMED_MIN : STRICT_LENGTH_MIN;
+    uint32_t length_min = is_sure || is_named ? STRICT_LENGTH_CLAIMED_MIN : STRICT_LENGTH_MIN;
     return strict > length_min && strict >= share * loose;
 }
 

@@ -17,6 +17,7 @@
 #define NOTE_BLOCKS 3           /* the last blocks that may be notes */
 #define TITLE_LENGTH_MIN 8
 #define EMBED_DEPTH_MAX 3
+#define THREAD_NAME_WORDS_MAX 2
 
 static bool
 is_letter_byte(uint8_t byte)
@@ -189,10 +190,9 @@ ending_cut(struct page *page)
     double before = 0;
     for (uint32_t i = 0; i < list->count; i++) {
         struct block *block = &list->blocks[i];
-        double share =
-            page->kind == PAGE_ARTICLE && phrase_is_comments(block_text(list, block), block->words)
-                ? COMMENTS_SHARE_MAX
-                : ENDING_SHARE_MAX;
+        double share = phrase_is_comments(block_text(list, block), block->words)
+                           ? COMMENTS_SHARE_MAX
+                           : ENDING_SHARE_MAX;
         if (before >= (1 - share) * all && before > 0 &&
             (share > ENDING_SHARE_MAX || phrase_is_ending(block_text(list, block), block->words))) {
             for (uint32_t j = i; j < list->count; j++) {
@@ -263,6 +263,30 @@ repeats_cut(struct page *page)
     return OK;
 }
 
+/* What stands around the posts of a thread: names, dates, counts of posts. */
+static void
+thread_keep(struct page *page)
+{
+    struct block_list *list = &page->list;
+    for (uint32_t i = 0; i < list->count; i++) {
+        struct block *block = &list->blocks[i];
+        if (block->label == LABEL_BAD) {
+            block->is_kept = false;
+        }
+        if (block->label != LABEL_SHORT || block->ends_sentence) {
+            continue;
+        }
+        struct slice text = block_text(list, block);
+        unsigned digits = 0;
+        for (size_t j = 0; j < text.size; j++) {
+            digits += text.data[j] >= '0' && text.data[j] <= '9';
+        }
+        if (block->words <= THREAD_NAME_WORDS_MAX || digits * 4 > text.size) {
+            block->is_kept = false;
+        }
+    }
+}
+
 static void
 loose_keep(struct page *page)
 {
@@ -286,15 +310,16 @@ page_blocks(struct page *page)
     for (uint32_t i = 0; i < list->count; i++) {
         list->blocks[i].label = (uint8_t)label_of(page, &list->blocks[i]);
     }
-    if (page->kind == PAGE_LOOSE) {
+    if (page->kind != PAGE_ARTICLE) {
         loose_keep(page);
+        if (page->kind == PAGE_FORUM) {
+            thread_keep(page);
+        }
         return OK;
     }
     edges_keep(list);
     ending_cut(page);
-    if (page->kind == PAGE_ARTICLE) {
-        notes_cut(page);
-    }
+    notes_cut(page);
     error = repeats_cut(page);
     headings_keep(list);
     return error;

@@ -158,7 +158,7 @@ page_root(const struct page *page, enum page_kind kind)
     if (page->document->body == 0) {
         return 0;
     }
-    if (kind == PAGE_LOOSE) {
+    if (kind != PAGE_ARTICLE) {
         return main_root(page);
     }
     uint32_t root = strong_root(page);

@@ -192,6 +192,8 @@ static const struct token_row token_rows[] = {
     ROW("image-source", TOKEN_CAPTION),
     ROW("media", TOKEN_CAPTION),
     ROW("copyright", TOKEN_FOOT),
+    ROW("signature", TOKEN_FOOT),
+    ROW("signatures", TOKEN_FOOT),
     ROW("hidden", TOKEN_HIDE),
     ROW("hide", TOKEN_HIDE),
     ROW("sr-only", TOKEN_HIDE),
