@@ -14,42 +14,19 @@
 
 #include <criterion/criterion.h>
 
-#include "broker/store_tool.h"
+#include "tests/unit/numbered_batches.h"
 #include "tests/unit/store_place.h"
 
 #define BATCH_BYTES ((size_t)4 << 20)
 #define ROUNDS 120
-#define ROWS_A_BATCH 40u
 #define KILL_AFTER_US_MAX 60000
-#define TASKS_KEPT 60u /* older ones are deleted, so that pages are used again */
+
+static const struct numbering numbering = {.rows_a_batch = 40, .kept = 60, .large_bytes = 9000};
 
 static void
 wake(void *context)
 {
     sem_post(context);
-}
-
-/* Row i of batch n: key n * ROWS_A_BATCH + i, value n and then filling that differs in size. */
-static void
-fill_batch(struct store_batch *batch, uint64_t number)
-{
-    static uint8_t value[9000];
-
-    store_batch_clear(batch);
-    memset(value, (int)(number & 0xff), sizeof(value));
-    memcpy(value, &number, sizeof(number));
-    for (uint64_t i = 0; i < ROWS_A_BATCH; i++) {
-        size_t size = i == 7 ? sizeof(value) : sizeof(number) + (number + i) % 100;
-
-        store_batch_put(batch, STORE_TASKS, number * ROWS_A_BATCH + i, slice_of(value, size));
-    }
-    store_batch_put_bytes(batch, STORE_TOTALS, slice_string("last"),
-                          slice_of(&number, sizeof(number)));
-    if (number > TASKS_KEPT) {
-        uint64_t old = (number - TASKS_KEPT) * ROWS_A_BATCH;
-
-        store_batch_delete_range(batch, STORE_TASKS, old, old + ROWS_A_BATCH - 1);
-    }
 }
 
 /* The child: batches from `number` on until it is killed; durable numbers go into the pipe. */
@@ -77,7 +54,7 @@ write_until_killed(const struct place *place, enum store_sync sync, uint64_t num
             struct store_batch *batch = batches[submitted % 2];
 
             submitted++;
-            fill_batch(batch, number + submitted - 1);
+            numbered_fill(&numbering, batch, number + submitted - 1);
             committer_submit(committer, batch, submitted);
         }
         sem_wait(&woken);
@@ -94,64 +71,6 @@ write_until_killed(const struct place *place, enum store_sync sync, uint64_t num
             }
         }
     }
-}
-
-struct found {
-    uint64_t rows;
-    uint64_t smallest;
-    uint64_t largest;
-    uint64_t bad;
-};
-
-static bool
-check_row(void *context, const struct store_entry *entry)
-{
-    struct found *found = context;
-    uint64_t number = 0;
-
-    if (entry->is_corrupt || entry->value.size < sizeof(number)) {
-        found->bad++;
-        return true;
-    }
-    memcpy(&number, entry->value.data, sizeof(number));
-    found->bad += entry->number / ROWS_A_BATCH != number;
-    found->smallest = found->rows == 0 ? number : found->smallest;
-    found->largest = number;
-    found->rows++;
-    return true;
-}
-
-/* What is in the store is the result of batches 1..n, whole; gives n, which is at least durable. */
-static uint64_t
-check_after_kill(struct place *place, uint64_t durable, unsigned round)
-{
-    struct found found = {0};
-    struct buffer out;
-    uint64_t last = 0;
-    uint64_t batches;
-    enum error error;
-    char *message = NULL;
-
-    cr_assert_eq(store_check_file(place->path, &message), OK, "round %u: %s", round, message);
-    place_open(place);
-    buffer_init(&out, 100);
-    error = store_get_bytes(place->store, STORE_TOTALS, slice_string("last"), &out);
-    cr_assert(error == OK || (error == ERROR_NOT_FOUND && durable == 0), "round %u", round);
-    if (error == OK) {
-        cr_assert_eq(out.size, sizeof(last));
-        memcpy(&last, out.data, sizeof(last));
-    }
-    buffer_release(&out);
-    cr_assert_geq(last, durable, "round %u: batch %lu was reported, %lu is the last there", round,
-                  durable, last);
-    cr_assert_eq(store_scan(place->store, STORE_TASKS, 0, check_row, &found), OK);
-    batches = last > TASKS_KEPT ? TASKS_KEPT : last;
-    cr_assert_eq(found.bad, 0, "round %u", round);
-    cr_assert_eq(found.rows, batches * ROWS_A_BATCH, "round %u: %lu rows of %lu batches", round,
-                 found.rows, batches);
-    cr_assert(last == 0 || (found.largest == last && found.smallest == last - batches + 1));
-    place_close(place);
-    return last;
 }
 
 static uint64_t
@@ -196,12 +115,12 @@ kill_and_check(enum store_sync sync, unsigned rounds)
         cr_assert(WIFSIGNALED(status), "the child ended by itself: %d", status);
         durable = read_durable(pipes[0], durable);
         close(pipes[0]);
-        last = check_after_kill(&place, durable, round);
+        last = numbered_check(&numbering, &place, durable, "round", round);
         killed_while_writing += last > before;
         durable = last; /* what is there now is durable for the next child */
     }
     cr_expect_gt(killed_while_writing, rounds / 4, "most kills met a child at work");
-    cr_expect_gt(durable, TASKS_KEPT, "enough was written for pages to be used again");
+    cr_expect_gt(durable, numbering.kept, "enough was written for pages to be used again");
     place_release(&place);
 }
 
