@@ -13,9 +13,12 @@
 #include "worker/decode.h"
 #include "worker/extract.h"
 
-#define MAP_HEAD_BYTES 5                     /* map 32: its count is known only behind the pairs */
-#define KEPT_BYTES_MAX ((size_t)1024 * 1024) /* a buffer larger than that goes after its use */
-#define MMAP_BYTES_MIN (512 * 1024)          /* blocks from here on go back when freed */
+#define MAP_HEAD_BYTES 5 /* map 32: its count is known only behind the pairs */
+#define KEPT_BYTES_MAX                                                               \
+    ((size_t)4 * 1024 * 1024)        /* a buffer larger than that goes after its use \
+                                      */
+#define MMAP_BYTES_MIN (512 * 1024)  /* blocks from here on go back when freed */
+#define TRIM_BYTES (8 * 1024 * 1024) /* free heap kept for the next document's arena */
 
 struct child {
     int fd;
@@ -255,6 +258,7 @@ child_prepare(void)
     /* One thread needs one heap, and large blocks shall go back to the system at once. */
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_MMAP_THRESHOLD, MMAP_BYTES_MIN);
+    mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
     charset_prepare(); /* what is missing is read with replacements */
 }
 

@@ -14,7 +14,7 @@
 
 #define CREATE_MS 10000 /* for all children to be ready */
 #define CHILDREN_MAX 256
-#define INPUT_SLACK_BYTES ((size_t)128 * 1024) /* an answer's header and the piece read last */
+#define INPUT_SLACK_BYTES ((size_t)512 * 1024) /* an answer's header and the piece read last */
 #define LOST_REASON "the process that starts extraction children is gone"
 
 /* ---- documents ---------------------------------------------------------------------------- */

@@ -15,10 +15,10 @@
 
 #include "worker/pool_answer.h"
 
-#define READ_BYTES ((size_t)64 * 1024)
-#define KEPT_BYTES_MAX ((size_t)1024 * 1024) /* a larger buffer goes after its answer */
-#define GREETING_MS 10000                    /* from its fork until it is ready */
-#define RESTART_MS 100                       /* after a start that failed; doubles */
+#define READ_BYTES ((size_t)256 * 1024)
+#define KEPT_BYTES_MAX ((size_t)4 * 1024 * 1024) /* a larger buffer goes after its answer */
+#define GREETING_MS 10000                        /* from its fork until it is ready */
+#define RESTART_MS 100                           /* after a start that failed; doubles */
 #define RESTART_MAX_MS 10000
 #define RESTART_DOUBLINGS_MAX 7
 #define REQUEUE_MAX 2 /* past that a document is blamed for deaths while it was being sent */
