@@ -29,7 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RUNNER_SETTLE_MS 2000 /* how long RECORDED is waited for at the end */
+#define RUNNER_SETTLE_MS 4000 /* how long RECORDED is waited for at the end */
 
 struct runner;
 

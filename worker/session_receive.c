@@ -36,9 +36,10 @@ clamped(uint64_t value, uint64_t least, uint64_t most)
 
 /* ---- leases ---------------------------------------------------------------------------- */
 
-/* An array of fences that are no longer ours. */
+/* An array of fences that are no longer ours. With only_open, those whose report is on its way are
+ * left to its answer: the broker may have taken it between our heartbeat and RECORDED. */
 static enum error
-lose_all(struct session *session, struct slice field)
+lose_all(struct session *session, struct slice field, bool only_open)
 {
     struct reader reader;
 
@@ -50,7 +51,7 @@ lose_all(struct session *session, struct slice field)
     for (size_t i = 0; i < count && reader.error == OK; i++) {
         uint64_t fence = read_uint(&reader);
         struct lease *lease = reader.error == OK ? leases_find(&session->leases, fence) : NULL;
-        if (lease != NULL) {
+        if (lease != NULL && !(only_open && lease->is_reported)) {
             session_forget(session, lease);
         }
     }
@@ -158,7 +159,7 @@ receive_renewed(struct session *session, const struct incoming *message)
     if (reader_finish(message->reader) != OK) {
         return ERROR_PROTOCOL;
     }
-    return lose_all(session, fields[0]);
+    return lose_all(session, fields[0], true);
 }
 
 /* ---- HELLO's answers ------------------------------------------------------------------- */
@@ -203,7 +204,7 @@ receive_welcome(struct session *session, const struct incoming *message)
     if (error != OK) {
         return error;
     }
-    error = lose_all(session, fields[LOST]);
+    error = lose_all(session, fields[LOST], false);
     if (session->state == SESSION_CALLING) {
         session_join(session, &welcome);
         session->events.joined(session->context, &welcome);
