@@ -2,12 +2,14 @@
  * seen: which fingerprints have been accepted before.
  *
  * A set that only grows: buckets of 64 bytes with ten 48-bit remainders, addressed by the top bits
- * of the fingerprint's 64-bit half; 8.2 bytes a member when full. At least 2^16 buckets, so that
- * bucket number and remainder hold all 64 bits and growing needs no other source. Rebuilt at start
- * from the fingerprints that the store keeps.
+ * of the fingerprint's high half; 8.2 bytes a member when full. At least 2^16 buckets, so that
+ * bucket number and remainder hold all 64 bits and growing needs no other source. A remainder that
+ * finds its bucket full stands up to six further on and says how far; what finds no room there is
+ * kept whole in a small table. So the set is exact over fingerprint.high, whatever is put in.
+ * Rebuilt at start from the fingerprints that the store keeps.
  *
- * Bounds   members_max; memory doubles as it grows, in steps without a pause over some ms (the old
- *          table is moved a few buckets at each insert).
+ * Bounds   members_max; memory doubles as it grows, up to what members_max needs, without a pause
+ *          (the old table is moved and given back a few buckets at each insert).
  * Threads  one owner.
  * Source   performance document, section 3.1 (64-byte buckets of ten 48-bit remainders).
  */

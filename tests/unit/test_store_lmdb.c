@@ -440,3 +440,22 @@ Test(store_lmdb, full_sync_flushes_twice_a_commit_and_group_once)
         place_release(&place);
     }
 }
+
+Test(store_lmdb, the_largest_size_costs_no_disk)
+{
+    struct store_usage usage;
+    struct stat status;
+    struct place place;
+    char path[2 * PLACE_PATH_BYTES];
+
+    place_init(&place, false);
+    place.bytes_max = 0;
+    place_open(&place);
+    commit_one(&place, STORE_TASKS, 1, "x");
+    store_usage(place.store, &usage);
+    cr_expect_eq(usage.bytes_max, (uint64_t)1 << 40);
+    snprintf(path, sizeof(path), "%s/data.mdb", place.path);
+    cr_assert_eq(stat(path, &status), 0);
+    cr_expect_lt(status.st_blocks * 512, 1 << 20);
+    place_release(&place);
+}
