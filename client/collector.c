@@ -353,3 +353,9 @@ collector_taken(const struct thresh_collector *collector)
 {
     return collector_core_taken(collector->core);
 }
+
+const char *
+collector_store(const struct thresh_collector *collector)
+{
+    return collector_core_session(collector->core)->limits.store;
+}

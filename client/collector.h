@@ -33,4 +33,7 @@ bool collector_was_connected(const struct thresh_collector *collector); /* ever 
 bool collector_is_acknowledged(const struct thresh_collector *collector);
 uint64_t collector_taken(const struct thresh_collector *collector);
 
+/* The store that the results come from, the first part of every task's id; "" before WELCOME. */
+const char *collector_store(const struct thresh_collector *collector);
+
 #endif
