@@ -60,7 +60,7 @@ ORDER(eat)
 ORDER(leak)
 {
     for (;;) {
-        char *block = malloc(1024 * 1024);
+        char *volatile block = malloc(1024 * 1024); /* volatile: or the optimizer takes it away */
         if (block == NULL) {
             return OUTCOME_CHILD_MEMORY;
         }

@@ -162,7 +162,8 @@ try_other_descriptors(void)
 static enum verdict
 try_memory(void)
 {
-    return malloc(2 * MEMORY_BYTES) == NULL ? DID_NOTHING : SUCCEEDED;
+    void *volatile block = malloc(2 * MEMORY_BYTES); /* volatile: or it is optimized away */
+    return block == NULL ? DID_NOTHING : SUCCEEDED;
 }
 #endif
 
