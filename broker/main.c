@@ -280,8 +280,11 @@ run(struct broker *broker, char **ret_message)
         return error;
     report_start(broker);
     error = loop_run(broker->loop);
-    if (!error)
+    if (!error && broker->error) {
         error = broker->error;
+        const char *failure = store_failure(broker->store);
+        *ret_message = failure && failure[0] ? strdup(failure) : NULL;
+    }
     log_event(error ? LOG_ERROR : LOG_INFO, "stopped", log_text("reason", error_text(error)));
     return error;
 }
