@@ -165,6 +165,11 @@ class Process:
         self.popen.terminate()
         return self.exit_code(seconds)
 
+    def expect_stop(self):
+        """SIGTERM, and the exit of an orderly end."""
+        found = self.stop()
+        check(found == 0, f"{self.name} was asked to stop and ended with {found}")
+
     def tail(self):
         lines = (self.errors() + self.output()).splitlines()[-TAIL_LINES:]
         state = "running" if self.is_running() else f"ended with {self.popen.returncode}"
@@ -314,6 +319,7 @@ def check_ledger(status):
     parts = ("ready", "delayed", "leased", "done", "dead", "cancelled")
     check(tasks["ledger_ok"] and tasks["accepted"] == sum(tasks[part] for part in parts),
           f"the ledger does not add up: {tasks}")
+    check(tasks["set_aside"] == 0, f"rows of the store cannot be read: {tasks}")
 
 
 # ---- pages and their server ---------------------------------------------------------------------

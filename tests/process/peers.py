@@ -45,8 +45,8 @@ def feed(endpoint, journal_path, items_path):
     for start in range(0, len(left), BATCH):
         numbers = left[start:start + BATCH]
         items = [json.loads(lines[number]) for number in numbers]
-        pairs = [({key: value for key, value in item.items() if key != "text"},
-                  item["text"].encode() if "text" in item else None) for item in items]
+        pairs = [({key: value for key, value in item.items() if key != "body"},
+                  item["body"].encode() if "body" in item else None) for item in items]
         statuses = client.feed(peer, pairs)
         if 2 in statuses:
             sys.exit(f"refused as invalid: {items[statuses.index(2)]}")

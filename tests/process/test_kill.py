@@ -80,7 +80,7 @@ class Fleet:
             self.pages += 1
             if self.dice.random() < 0.5:
                 lines.append({"url": f"name:{name} {self.pages}", "content_type": "text/plain",
-                              "text": f"The document number {self.pages} of the feeder {name}."})
+                              "body": f"The document number {self.pages} of the feeder {name}."})
             else:
                 address = f"127.0.2.{self.dice.randrange(HOSTS) + 1}"
                 lines.append({"url": self.web.put(address, f"{self.pages}.html",

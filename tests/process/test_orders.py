@@ -41,8 +41,8 @@ def try_order(kit, number, order, pages):
     kit.control = None
     inputs = folder / "items.jsonl"
     inputs.write_text("".join(f'{{"url": "{url}"}}\n' for url in pages) +
-                      '{"url": "name:one", "content_type": "text/plain", "text": "One text."}\n'
-                      '{"url": "name:two", "content_type": "text/plain", "text": "Two texts."}\n')
+                      '{"url": "name:one", "content_type": "text/plain", "body": "One text."}\n'
+                      '{"url": "name:two", "content_type": "text/plain", "body": "Two texts."}\n')
     expected = {*pages, "name:one", "name:two"}
     processes = {role: start_role(kit, folder, role, inputs) for role in order}
     processes["feeder"].expect_exit(0)
