@@ -78,7 +78,7 @@ children_destroy(struct children *children)
         return;
     }
     children_stop(children, "", SIGKILL);
-    children_wait(children, 0);
+    children_wait(children, "", 0);
     for (size_t i = 0; i < children->count; i++) {
         child_release(&children->list[i]);
     }
@@ -258,18 +258,18 @@ children_alive(const struct children *children, const char *name_start)
 }
 
 void
-children_wait(struct children *children, int64_t timeout_ms)
+children_wait(struct children *children, const char *name_start, int64_t timeout_ms)
 {
     int64_t until_ms = clock_monotonic_ms() + timeout_ms;
     bool is_killed = false;
     for (;;) {
         int64_t now_ms = clock_monotonic_ms();
         children_reap(children, now_ms);
-        if (children_alive(children, "") == 0) {
+        if (children_alive(children, name_start) == 0) {
             return;
         }
         if (!is_killed && now_ms >= until_ms) {
-            children_stop(children, "", SIGKILL);
+            children_stop(children, name_start, SIGKILL);
             is_killed = true;
         }
         struct timespec longest = {.tv_nsec = WAIT_STEP_MS * 1000000L};

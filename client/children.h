@@ -41,8 +41,8 @@ void children_reap(struct children *children, int64_t now_ms);
 void children_stop(struct children *children, const char *name_start, int signal);
 size_t children_alive(const struct children *children, const char *name_start);
 
-/* Waits for all, killing them after timeout_ms. */
-void children_wait(struct children *children, int64_t timeout_ms);
+/* Waits for those whose name starts so, killing them after timeout_ms. */
+void children_wait(struct children *children, const char *name_start, int64_t timeout_ms);
 
 /* The first that failed for good: its name, its log, and what it exited with (128 and the signal
  * when killed). False: none has. */

@@ -416,8 +416,11 @@ work(struct run *run)
     } else if (code == EXIT_CODE_INTERRUPTED) {
         say_interrupted(run);
     }
+    /* Workers first: a broker waits a moment for those it still talks to. */
+    children_stop(run->children, "worker", SIGTERM);
+    children_wait(run->children, "worker", STOP_MS);
     children_stop(run->children, "", SIGTERM);
-    children_wait(run->children, STOP_MS);
+    children_wait(run->children, "", STOP_MS);
     return code;
 }
 

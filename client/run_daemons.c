@@ -6,6 +6,7 @@
 
 #define ARGUMENTS_MAX (SETTING_COUNT + 16)
 #define NAME_BYTES_MAX 32
+#define TAKEOVER "1s"
 
 /* A command line being made; the error is sticky. */
 struct line {
@@ -103,6 +104,9 @@ add_broker(const struct settings *settings, const struct run_place *place,
     line_add(&line, "--store=%s", place->store);
     line_add(&line, "--store-kind=%s", settings->ephemeral ? "memory" : "lmdb");
     line_add(&line, "--name=run");
+    if (settings_origin(settings, SETTING_takeover_ms) == SETTINGS_FROM_DEFAULT) {
+        line_add(&line, "--takeover=%s", TAKEOVER); /* its workers are here, or died with the run */
+    }
     hand_on(&line, settings, SETTINGS_BROKER);
     /* What was only in memory dies with the broker, so another one would not go on. */
     return add_child(children, place, &line, "broker", settings->ephemeral);
