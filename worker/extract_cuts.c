@@ -37,8 +37,18 @@ static const struct token_rule token_rules[] = {
     {TOKEN_QUOTE, 0.20f, 0.0f},   {TOKEN_UNSEEN, 0.60f, 0.60f},
 };
 
+/* On a product's page what others say of it, and other products, may outweigh it. */
+#define PRODUCT_EXTRA_SHARE_MAX 0.8
+
 /* Who wrote a post and when: said again with each post of a thread. */
 #define THREAD_META_SHARE_MAX 0.05
+
+/* An article's body has a name for it and this share of the prose. */
+#define BODY_SHARE_MIN 0.25
+
+/* Readers' comments may outweigh the article, which still has this much prose. */
+#define COMMENTS_SHARE_MAX 0.9
+#define ARTICLE_PROSE_MIN 500
 
 /* Cards: like siblings that are mostly links, with little prose each. */
 #define CARDS_MIN 3
@@ -144,21 +154,34 @@ is_cut(const struct page *page, uint32_t node, bool is_loose)
     }
     unsigned tag = page->document->nodes[node].tag;
     double share = share_of(page, node);
+    if (page->is_product && tokens & (TOKEN_REVIEW | TOKEN_RELATED) &&
+        share < PRODUCT_EXTRA_SHARE_MAX) {
+        return true;
+    }
     if (page->kind == PAGE_FORUM && tokens & TOKEN_META && share < THREAD_META_SHARE_MAX) {
         return true;
     }
     if (tag == HTML_TAG_BODY || tag == HTML_TAG_HTML) {
         return false;
     }
+    if (page->kind == PAGE_ARTICLE && tokens & TOKEN_COMMENT && share < COMMENTS_SHARE_MAX &&
+        page->features[0].prose - feature->prose >= ARTICLE_PROSE_MIN) {
+        return true;
+    }
     return is_cut_by_tag(page, node, share, is_loose) || is_cut_by_tokens(tokens, share, is_loose);
 }
 
+/* Inside an article's body lists of things described one by one look like cards: there only those
+ * that are hardly more than links count. */
 static bool
-is_card(const struct page *page, uint32_t node)
+is_card(const struct page *page, uint32_t node, bool is_in_body)
 {
     const struct feature *feature = &page->features[node];
     if (feature->length == 0 || feature->prose >= CARD_PROSE_MAX) {
         return false;
+    }
+    if (is_in_body) {
+        return (uint64_t)feature->link_length * 2 > feature->length;
     }
     return feature->link_headings > 0 || (uint64_t)feature->link_length * 2 > feature->length;
 }
@@ -171,13 +194,13 @@ struct card_group {
 
 /* Groups the children of one element by tag and class; CARD_KEYS_MAX kinds are looked at. */
 static void
-cards_cut(struct page *page, uint32_t parent)
+cards_cut(struct page *page, uint32_t parent, bool is_in_body)
 {
     const struct html_node *nodes = page->document->nodes;
     struct card_group groups[CARD_KEYS_MAX];
     size_t group_count = 0;
     for (uint32_t i = parent + 1; i < nodes[parent].end; i = nodes[i].end) {
-        if (nodes[i].tag == HTML_TAG_TEXT || page->is_skipped[i] || !is_card(page, i)) {
+        if (nodes[i].tag == HTML_TAG_TEXT || page->is_skipped[i] || !is_card(page, i, is_in_body)) {
             continue;
         }
         size_t at = 0;
@@ -200,7 +223,7 @@ cards_cut(struct page *page, uint32_t parent)
         }
         for (uint32_t i = parent + 1; i < nodes[parent].end; i = nodes[i].end) {
             if (nodes[i].tag != HTML_TAG_TEXT && page->features[i].class_key == groups[at].key &&
-                is_card(page, i)) {
+                is_card(page, i, is_in_body)) {
                 page->is_skipped[i] = 1;
             }
         }
@@ -215,10 +238,27 @@ may_hold_cards(unsigned tag)
            tag != HTML_TAG_SPAN && tag != HTML_TAG_TBODY;
 }
 
+/* The prose that is left under each element. */
+static void
+mass_count(struct page *page)
+{
+    const struct html_document *document = page->document;
+    for (uint32_t i = 0; i < document->node_count; i++) {
+        page->features[i].mass = page->features[i].prose;
+    }
+    /* From the end, so that what a child has lost is known before its parent is reached. */
+    for (uint32_t i = document->node_count - 1; i > 0; i--) {
+        struct feature *feature = &page->features[i];
+        feature->mass = page->is_skipped[i] ? 0 : feature->mass;
+        page->features[document->nodes[i].parent].mass -= feature->prose - feature->mass;
+    }
+}
+
 void
 page_cut(struct page *page, enum page_kind kind)
 {
     const struct html_document *document = page->document;
+    uint32_t body_end = 0; /* of the article's body that the walk is in */
     page_cut_always(page);
     for (uint32_t i = 1; i < document->node_count;) {
         unsigned tag = document->nodes[i].tag;
@@ -229,9 +269,14 @@ page_cut(struct page *page, enum page_kind kind)
             i = document->nodes[i].end;
             continue;
         }
+        if (page->features[i].tokens & TOKEN_STRONG && i >= body_end &&
+            share_of(page, i) >= BODY_SHARE_MIN) {
+            body_end = document->nodes[i].end;
+        }
         if (kind == PAGE_ARTICLE && may_hold_cards(tag)) {
-            cards_cut(page, i);
+            cards_cut(page, i, i < body_end);
         }
         i++;
     }
+    mass_count(page);
 }

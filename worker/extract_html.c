@@ -5,6 +5,9 @@
 #include "worker/extract_page.h"
 #include "worker/extract_result.h"
 
+/* Less text than this in the page itself is not believed to be all of it. */
+#define BARE_TEXT_BYTES_MAX 250
+
 /* The URL that relative ones are resolved against, NULL when there is none. */
 static const struct url *
 base_find(const struct result *result, const struct metadata *metadata, struct url *ret_url)
@@ -110,9 +113,12 @@ page_write(struct result *result, const struct page *page, const struct metadata
     if (buffer_error(&text) == ERROR_NO_MEMORY) {
         result->out->error = ERROR_NO_MEMORY;
     }
+    /* A page that scripts fill may have its text in its marked-up data alone. */
+    struct slice body = metadata_text(metadata, METADATA_BODY);
+    bool is_bare = text.size < BARE_TEXT_BYTES_MAX && body.size > 2 * text.size;
     headings_write(result, &page->list);
-    result_content(result, buffer_slice(&text), metadata_text(metadata, METADATA_LANGUAGE),
-                   "thresh-html/1");
+    result_content(result, is_bare ? body : buffer_slice(&text),
+                   metadata_text(metadata, METADATA_LANGUAGE), "thresh-html/1");
     buffer_release(&text);
 }
 

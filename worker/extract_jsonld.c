@@ -289,6 +289,9 @@ thing_finish(struct metadata *metadata, const struct frame *frame)
     metadata_offer(metadata, METADATA_KIND, slice_ends(type, "WebPage") ? TRUST_RESERVE : trust,
                    type);
     metadata_offer(metadata, METADATA_BODY, trust, frame->values[KEY_BODY]);
+    if (slice_ends(type, "Product")) {
+        metadata_offer(metadata, METADATA_BODY, TRUST_RESERVE, frame->values[KEY_DESCRIPTION]);
+    }
     for (size_t i = 0; i < frame->author_count; i++) {
         metadata_offer_author(metadata, trust, frame->authors[i]);
     }

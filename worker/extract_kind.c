@@ -55,19 +55,29 @@ is_front_page(struct slice url)
     return path + 1 == end || path[1] == '?' || path[1] == '#';
 }
 
-/* Words in a URL that only discussions have. */
 static bool
-is_thread_url(struct slice url)
+url_has(struct slice url, const char *const *words, size_t count)
 {
-    static const char *const words[] = {"/threads/",    "/thread/",      "viewtopic",  "showthread",
-                                        "/forum/",      "/forums/",      "//forum.",   "//forums.",
-                                        "/discussion/", "/discussions/", "/comments/", "ShowTopic"};
-    for (size_t i = 0; url.size > 0 && i < sizeof words / sizeof words[0]; i++) {
+    for (size_t i = 0; url.size > 0 && i < count; i++) {
         if (memmem(url.data, url.size, words[i], strlen(words[i])) != NULL) {
             return true;
         }
     }
     return false;
+}
+
+/* Words in a URL that only a discussion has; lists of discussions are no threads. */
+static bool
+is_thread_url(struct slice url)
+{
+    static const char *const threads[] = {"/threads/", "/thread/",   "viewtopic",   "showthread",
+                                          "ShowTopic", "/comments/", "/discussion/"};
+    static const char *const forums[] = {"//forum", "/forum/", "/forums/", "//community.",
+                                         "//discuss."};
+    static const char *const topics[] = {"/t/", "/topic/", "/topics/"};
+    return url_has(url, threads, sizeof threads / sizeof threads[0]) ||
+           (url_has(url, forums, sizeof forums / sizeof forums[0]) &&
+            url_has(url, topics, sizeof topics / sizeof topics[0]));
 }
 
 enum page_kind
@@ -84,10 +94,18 @@ page_kind_guess(const struct page *page)
     return PAGE_ARTICLE;
 }
 
+/* One thing to be bought, as against a list of such. */
+static bool
+is_product(const struct page *page)
+{
+    return hint_has(page, "roduct") && !hint_has(page, "group");
+}
+
 static enum error
 extract_as(struct page *page, enum page_kind kind)
 {
     page->kind = kind;
+    page->is_product = kind == PAGE_LOOSE && is_product(page);
     page_cut(page, kind);
     page->root = page_root(page, kind);
     return page_blocks(page);
@@ -104,7 +122,9 @@ is_article_enough(const struct page *page, uint32_t strict, uint32_t loose)
                    : signs >= 1 ? STRICT_SHARE_SIGNED
                                 : STRICT_SHARE_UNSIGNED;
     uint32_t length_min = is_sure || is_named ? STRICT_LENGTH_CLAIMED_MIN : STRICT_LENGTH_MIN;
-    return strict > length_min && strict >= share * loose;
+    /* Of a short page that has nothing else the length says nothing. */
+    bool is_long = strict > length_min || strict >= STRICT_SHARE_UNSIGNED * loose;
+    return is_long && strict >= share * loose;
 }
 
 /* Both readings of the page; the strict one stays when it is enough. */

@@ -190,11 +190,10 @@ ending_cut(struct page *page)
     double before = 0;
     for (uint32_t i = 0; i < list->count; i++) {
         struct block *block = &list->blocks[i];
-        double share = phrase_is_comments(block_text(list, block), block->words)
-                           ? COMMENTS_SHARE_MAX
-                           : ENDING_SHARE_MAX;
+        bool is_comments = phrase_is_comments(block_text(list, block), block->words);
+        double share = is_comments ? COMMENTS_SHARE_MAX : page->is_product ? 0.5 : ENDING_SHARE_MAX;
         if (before >= (1 - share) * all && before > 0 &&
-            (share > ENDING_SHARE_MAX || phrase_is_ending(block_text(list, block), block->words))) {
+            (is_comments || phrase_is_ending(block_text(list, block), block->words))) {
             for (uint32_t j = i; j < list->count; j++) {
                 list->blocks[j].is_kept = false;
             }
@@ -270,7 +269,7 @@ thread_keep(struct page *page)
     struct block_list *list = &page->list;
     for (uint32_t i = 0; i < list->count; i++) {
         struct block *block = &list->blocks[i];
-        if (block->label == LABEL_BAD) {
+        if (block->label == LABEL_BAD || block->label == LABEL_TITLE) {
             block->is_kept = false;
         }
         if (block->label != LABEL_SHORT || block->ends_sentence) {
@@ -312,6 +311,9 @@ page_blocks(struct page *page)
     }
     if (page->kind != PAGE_ARTICLE) {
         loose_keep(page);
+        if (page->is_product) {
+            ending_cut(page);
+        }
         if (page->kind == PAGE_FORUM) {
             thread_keep(page);
         }

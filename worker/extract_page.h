@@ -45,6 +45,7 @@ enum token_class {
     TOKEN_MAIN = 1 << 18,
     TOKEN_QUOTE = 1 << 19,  /* pull quotes */
     TOKEN_FORUM = 1 << 20,  /* posts of a thread */
+    TOKEN_REVIEW = 1 << 22, /* customers' reviews */
     TOKEN_UNSEEN = 1 << 21, /* the hidden attribute or style, not a mere word */
 };
 
@@ -52,6 +53,7 @@ struct feature {
     uint32_t tokens;    /* enum token_class */
     uint32_t class_key; /* of tag and first class; like elements have like keys */
     uint32_t prose;     /* length of the prose under it */
+    uint32_t mass;      /* of that what the cuts have left */
     uint32_t length;    /* of all text under it */
     uint32_t link_length;
     uint16_t paragraphs; /* blocks of prose under it */
@@ -78,6 +80,7 @@ struct page {
     struct slice description;
     struct slice kind_hint; /* og:type or the JSON-LD type */
     struct slice url;       /* its own, may be empty */
+    bool is_product;        /* a loose page about one thing to be bought */
     bool has_date;          /* metadata says when it was published */
     bool has_author;
     bool has_noscript;      /* its text is in <noscript> */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define STRONG_PROSE_MIN 250
-#define STRONG_SHARE_MIN 0.25
+#define STRONG_SHARE_MIN 0.4
 #define STEP_SHARE 0.78
 #define STEP_SHARE_NAMED 0.62
 
@@ -45,7 +45,7 @@ is_candidate(const struct page *page, uint32_t node)
 {
     const struct feature *feature = &page->features[node];
     return feature->tokens & TOKEN_STRONG && !page->is_skipped[node] &&
-           feature->prose >= STRONG_PROSE_MIN;
+           feature->mass >= STRONG_PROSE_MIN;
 }
 
 /* The largest element with a strong name, or 0. */
@@ -57,7 +57,7 @@ strong_root(const struct page *page)
     uint64_t like_prose = 0;
     for (uint32_t i = 1; i < document->node_count; i++) {
         if (is_candidate(page, i) &&
-            (best == 0 || page->features[i].prose > page->features[best].prose)) {
+            (best == 0 || page->features[i].mass > page->features[best].mass)) {
             best = i;
         }
     }
@@ -74,7 +74,7 @@ strong_root(const struct page *page)
         }
         if (is_inside(page, i, best)) {
             if (is_candidate(page, i) &&
-                (double)page->features[i].prose >= 0.95 * page->features[best].prose) {
+                (double)page->features[i].mass >= 0.95 * page->features[best].mass) {
                 best = i;
             }
             continue;
@@ -85,15 +85,15 @@ strong_root(const struct page *page)
         if (page->features[i].class_key == page->features[best].class_key) {
             first = i < first ? i : first;
             last = i > last ? i : last;
-            like_prose += page->features[i].prose;
+            like_prose += page->features[i].mass;
         }
-        rival = page->features[i].prose > rival ? page->features[i].prose : rival;
+        rival = page->features[i].mass > rival ? page->features[i].mass : rival;
     }
-    uint32_t mass = page->features[best].prose;
-    uint32_t all = page->features[0].prose;
+    uint32_t mass = page->features[best].mass;
+    uint32_t all = page->features[0].mass;
     if (like_prose * 4 >= mass) {
         uint32_t top = common_ancestor(page, first, last);
-        return (double)page->features[top].prose >= STRONG_SHARE_MIN * all ? top : 0;
+        return (double)page->features[top].mass >= STRONG_SHARE_MIN * all ? top : 0;
     }
     if (mass < STRONG_SHARE_MIN * all || rival * 2u > mass) {
         return 0;
@@ -113,11 +113,11 @@ descend(const struct page *page, uint32_t top)
                   nodes[i].end > i + 2)) {
                 continue;
             }
-            if (next == 0 || page->features[i].prose > page->features[next].prose) {
+            if (next == 0 || page->features[i].mass > page->features[next].mass) {
                 next = i;
             }
         }
-        if (next == 0 || page->features[next].prose == 0) {
+        if (next == 0 || page->features[next].mass == 0) {
             return top;
         }
         unsigned tag = nodes[next].tag;
@@ -125,7 +125,7 @@ descend(const struct page *page, uint32_t top)
         double share = is_named ? STEP_SHARE_NAMED : STEP_SHARE;
         if (tag == HTML_TAG_P || tag == HTML_TAG_LI || tag == HTML_TAG_TR ||
             tag == HTML_TAG_BLOCKQUOTE || tag == HTML_TAG_UL || tag == HTML_TAG_OL ||
-            (double)page->features[next].prose < share * page->features[top].prose) {
+            (double)page->features[next].mass < share * page->features[top].mass) {
             return top;
         }
         top = next;
