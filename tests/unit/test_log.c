@@ -210,7 +210,7 @@ Test(log, repeated_events_are_held_back_and_counted)
 
 Test(log, more_limited_events_than_rows_still_come_through)
 {
-    static char names[LOG_LIMITED_EVENTS_MAX * 2][16];
+    static char names[LOG_LIMITED_EVENTS_MAX * 2][24];
     capture(LOG_INFO, LOG_FORMAT_LOGFMT);
     for (int i = 0; i < LOG_LIMITED_EVENTS_MAX * 2; i++) {
         snprintf(names[i], sizeof names[i], "event_%d", i);
