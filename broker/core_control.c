@@ -418,7 +418,6 @@ retry_dead(struct request *request, uint64_t sequence)
     struct core *core = request->core;
     struct dead_record record;
     struct task_record task;
-    struct item item;
     struct buffer body;
     buffer_init(&body, CORE_BATCH_BYTES_MAX);
     buffer_clear(&core->scratch3);
@@ -427,16 +426,13 @@ retry_dead(struct request *request, uint64_t sequence)
         error = dead_record_read(buffer_slice(&core->scratch3), &record);
     if (!error)
         error = task_record_read(record.task, &task);
-    if (!error)
-        error = core_item_read(task.item, &item);
     if (!error && task.has_body)
         error = store_get(core->store, STORE_BODIES, sequence, &body);
     if (!error) {
         task.attempts = 0;
         task.deaths = 0;
         task.due_at = 0;
-        struct fingerprint fingerprint = fingerprint_of(slice_of("", 0), item.url);
-        error = core_accept(core, request->in->time, &task, buffer_slice(&body), fingerprint);
+        error = core_accept(core, request->in->time, &task, buffer_slice(&body), NULL);
     }
     buffer_release(&body);
     if (error)

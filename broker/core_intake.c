@@ -216,7 +216,7 @@ identity_of(const struct submission *item, struct slice name)
 
 enum error
 core_accept(struct core *core, struct core_time time, struct task_record *record, struct slice body,
-            struct fingerprint fingerprint)
+            const struct fingerprint *fingerprint)
 {
     struct core_batch *batch = core_filling(core);
     uint32_t host = HOST_DOCUMENTS;
@@ -234,7 +234,8 @@ core_accept(struct core *core, struct core_time time, struct task_record *record
     if (error)
         return error;
     bool is_new = false;
-    error = seen_add(core->seen, fingerprint, &is_new);
+    if (fingerprint)
+        error = seen_add(core->seen, *fingerprint, &is_new);
     int64_t wait_ms = record->due_at - time.wall_ms;
     if (!error)
         error = core_defer(core, (struct deferred){
@@ -254,7 +255,7 @@ core_accept(struct core *core, struct core_time time, struct task_record *record
     if (is_new) {
         if (batch->fingerprints.size == 0)
             batch->first_sequence = sequence;
-        buffer_append(&batch->fingerprints, &fingerprint, sizeof fingerprint);
+        buffer_append(&batch->fingerprints, fingerprint, sizeof *fingerprint);
     }
     core->next_sequence++;
     totals_add_text(&core->totals, TOTAL_STATE, "accepted", 1);
@@ -296,8 +297,8 @@ take_item(struct core *core, const struct incoming *in, struct slice row, struct
         .host = item.has_body ? slice_of("", 0) : core_host_key(core, &url, item.host),
         .item = buffer_slice(&core->scratch),
     };
-    return core_accept(core, in->time, &record, item.body, fingerprint) ? STATUS_BUSY
-                                                                        : STATUS_ACCEPTED;
+    return core_accept(core, in->time, &record, item.body, &fingerprint) ? STATUS_BUSY
+                                                                         : STATUS_ACCEPTED;
 }
 
 /* ---- the message -------------------------------------------------------------------------- */

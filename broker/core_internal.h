@@ -175,10 +175,11 @@ int64_t core_peers_tick(struct core *core, struct core_time time);
 
 /* ---- core_intake.c ----------------------------------------------------------------------- */
 void core_submit(struct core *core, struct incoming *in);
-/* Accepts a task whose item map is ready; OK, or ERROR_FULL and the like. */
+/* Accepts a task whose item map is ready; OK, or ERROR_FULL and the like. fingerprint: its identity
+ * for the duplicate check; NULL when it has been noted before. */
 MUST_CHECK enum error core_accept(struct core *core, struct core_time time,
                                   struct task_record *record, struct slice body,
-                                  struct fingerprint fingerprint);
+                                  const struct fingerprint *fingerprint);
 
 /* An item's map as it is stored and leased. Slices without data are left out. */
 struct item {
