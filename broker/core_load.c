@@ -36,6 +36,16 @@ due_from_wall(const struct load *load, int64_t due_at, int64_t max_ms)
     return load->time.now_ms + (left_ms > 0 ? left_ms : 0);
 }
 
+/* The last request to a host may have been a moment before the stop, also to one whose row is not
+ * written yet. */
+static void
+start_gap(const struct load *load, uint32_t host)
+{
+    struct hosts *hosts = &load->core->hosts;
+    if (host != HOST_DOCUMENTS)
+        host_at(hosts, host)->next_ms = load->time.now_ms + host_gap_ms(hosts, host);
+}
+
 static bool
 load_host(void *context, const struct store_entry *entry)
 {
@@ -58,9 +68,7 @@ load_host(void *context, const struct store_entry *entry)
     if (record.blocked_until_at > load->time.wall_ms)
         row->blocked_until_ms =
             due_from_wall(load, record.blocked_until_at, core->options.backoff_max_ms);
-    /* The last request before the stop may have been a moment ago. */
-    if (host != HOST_DOCUMENTS)
-        row->next_ms = load->time.now_ms + host_gap_ms(&core->hosts, host);
+    start_gap(load, host);
     return true;
 }
 
@@ -81,9 +89,11 @@ load_task(void *context, const struct store_entry *entry)
     uint32_t host = 0;
     uint32_t slot = SLOT_NONE;
     load->error = hosts_find(&core->hosts, record.host, &host);
-    if (!load->error)
-        load->error = scheduler_add(&core->scheduler, entry->number, host, record.priority,
-                                    record.attempts, record.has_body, &slot);
+    if (load->error)
+        return false;
+    start_gap(load, host);
+    load->error = scheduler_add(&core->scheduler, entry->number, host, record.priority,
+                                record.attempts, record.has_body, &slot);
     if (load->error)
         return false;
     if (record.due_at > load->time.wall_ms)
