@@ -214,6 +214,14 @@ leases_add(struct leases *leases, struct lease *lease)
 }
 
 void
+leases_report(struct leases *leases, struct lease *lease)
+{
+    assert(!lease->is_reported);
+    lease->is_reported = true;
+    leases->reported_count++;
+}
+
+void
 leases_remove(struct leases *leases, struct lease *lease)
 {
     struct lease **link = bucket_of(leases, lease->fence);
@@ -235,4 +243,5 @@ leases_remove(struct leases *leases, struct lease *lease)
     }
     lease->next = lease->previous = lease->next_in_bucket = NULL;
     leases->count--;
+    leases->reported_count -= lease->is_reported;
 }

@@ -59,6 +59,7 @@ struct leases {
     struct lease **buckets;
     size_t bucket_count; /* a power of two */
     size_t count;
+    size_t reported_count; /* of these, the ones that wait for RECORDED */
 };
 
 /* ERROR_NO_MEMORY. `expected` sizes the table; more are held, only slower. */
@@ -67,6 +68,7 @@ void leases_release(struct leases *leases);
 struct lease *leases_find(const struct leases *leases, uint64_t fence);
 /* The fence must be new. The lease stays the caller's and must not move. */
 void leases_add(struct leases *leases, struct lease *lease);
+void leases_report(struct leases *leases, struct lease *lease); /* once a lease */
 void leases_remove(struct leases *leases, struct lease *lease);
 
 #endif

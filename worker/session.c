@@ -316,7 +316,7 @@ session_report(struct session *session, struct lease *lease, struct buffer *row,
                struct buffer *result)
 {
     assert(leases_find(&session->leases, lease->fence) == lease && !lease->is_reported);
-    lease->is_reported = true;
+    leases_report(&session->leases, lease);
     if (outbox_add_report(&session->outbox, lease->fence, row, row_pairs, result) != OK) {
         session_forget(session, lease);
     }
@@ -326,7 +326,7 @@ void
 session_give_back(struct session *session, struct lease *lease)
 {
     assert(leases_find(&session->leases, lease->fence) == lease && !lease->is_reported);
-    lease->is_reported = true;
+    leases_report(&session->leases, lease);
     if (outbox_add_release(&session->outbox, lease->fence, lease->task) != OK) {
         session_forget(session, lease);
     }

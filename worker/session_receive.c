@@ -65,7 +65,9 @@ grant(struct session *session, const struct lease *granted)
         return; /* a copy */
     }
     struct lease *lease = NULL;
-    if (session->leases.count < session->leases_max) {
+    /* What is reported is off the broker's count as soon as it arrives there, long before RECORDED:
+     * counting it here would give back what the broker grants in its place. */
+    if (session->leases.count - session->leases.reported_count < session->leases_max) {
         lease = session->events.granted(session->context, granted);
     }
     if (lease == NULL) {

@@ -139,6 +139,23 @@ Test(session, what_cannot_be_taken_is_given_back)
     bench_stop(&bench);
 }
 
+Test(session, what_is_reported_makes_room_before_it_is_recorded)
+{
+    struct bench bench;
+
+    bench_start(&bench, 1);
+    bench_join(&bench);
+    bench_grant(&bench, 1);
+    bench_report(&bench, 1);
+    bench_tick(&bench);
+    bench_grant(&bench, 2); /* the broker has the report, and its disk is busy */
+    bench_hears(&bench, "[1,23,1,{\"statuses\":[0]}]", NULL, NULL);
+    cr_expect_str_eq(bench.told, "begin:1:0 begin:2:0 over:1:0");
+    cr_expect_eq(session_leases(bench.session)->count, 1);
+    cr_expect_eq(session_leases(bench.session)->reported_count, 0);
+    bench_stop(&bench);
+}
+
 Test(session, a_restarted_broker_gets_hello_and_all_that_is_unanswered)
 {
     struct bench bench;
