@@ -491,7 +491,8 @@ core_tick(struct core *core, struct core_time time)
     int64_t next_ms = core_peers_tick(core, time);
     core_trim(core, time);
     core_deliver(core);
-    core_dispatch(core, time);
+    if (core_dispatch(core, time))
+        next_ms = time.now_ms + 1;
     int64_t due_ms = scheduler_next_ms(&core->scheduler);
     if (due_ms < next_ms)
         next_ms = due_ms;

@@ -177,7 +177,8 @@ send_grants(struct core *core, struct core_time time, uint32_t peer)
             is_lost = true;
             size_t end = packet.next > first ? packet.next : first + count;
             packet.next = end;
-            for (size_t i = first; i < end; i++) {
+            /* The last first: each goes to the head of its line. */
+            for (size_t i = end; i-- > first;) {
                 uint32_t lease = worker->grants[i];
                 if (lease_at(&core->leases, lease)->worker == peer)
                     core_release_lease(core, lease);
@@ -259,20 +260,21 @@ grant_one(struct core *core, struct core_time time)
     return true;
 }
 
-void
+bool
 core_dispatch(struct core *core, struct core_time time)
 {
     if (!may_grant(core, time))
-        return;
+        return false;
     size_t granted = 0;
     while (granted < CORE_GRANTS_MAX && core->roster.line_first != PEER_NONE &&
            grant_one(core, time))
         granted++;
     if (granted == 0)
-        return;
+        return false;
     totals_add_text(&core->totals, TOTAL_COUNTER, "leases_granted", granted);
     for (uint32_t i = 0; i < core->roster.count; i++) {
         if (peer_at(&core->roster, i)->grant_count > 0)
             send_grants(core, time, i);
     }
+    return granted == CORE_GRANTS_MAX;
 }

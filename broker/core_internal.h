@@ -196,7 +196,8 @@ MUST_CHECK enum error core_item_read(struct slice map, struct item *ret_item);
 struct slice core_host_key(const struct core *core, const struct url *url, struct slice given);
 
 /* ---- core_dispatch.c --------------------------------------------------------------------- */
-void core_dispatch(struct core *core, struct core_time time);
+/* Grants what may go out; true when there may be more, which the next turn grants. */
+bool core_dispatch(struct core *core, struct core_time time);
 void core_end_lease(struct core *core, uint32_t lease);
 /* The lease ends and its task is ready again, with no attempt counted. */
 void core_release_lease(struct core *core, uint32_t lease);
