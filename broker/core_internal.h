@@ -204,6 +204,9 @@ void core_release_lease(struct core *core, uint32_t lease);
 
 /* ---- core_results.c ---------------------------------------------------------------------- */
 void core_results(struct core *core, struct incoming *in);
+/* The task's row, in scratch3. ERROR_CORRUPT, ERROR_NOT_FOUND and the like. */
+MUST_CHECK enum error core_read_task(struct core *core, uint64_t sequence,
+                                     struct task_record *ret_record);
 void core_release(struct core *core, struct incoming *in);
 void core_expire(struct core *core, struct core_time time);
 

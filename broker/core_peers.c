@@ -29,6 +29,14 @@ speaks_version(struct slice versions)
     return is_found && !reader_finish(&reader);
 }
 
+/* Its row tells of the end of that lease or of a later one: the worker was not answered in time. */
+static bool
+has_ended(struct core *core, uint64_t sequence, uint64_t fence)
+{
+    struct task_record record;
+    return core_read_task(core, sequence, &record) || record.fence >= fence;
+}
+
 /* A lease of before the restart, which its worker still holds: taken over. */
 static bool
 take_over(struct core *core, struct core_time time, uint32_t peer, uint64_t fence,
@@ -39,7 +47,7 @@ take_over(struct core *core, struct core_time time, uint32_t peer, uint64_t fenc
         !task_id_parse(core->store_id, task, &sequence))
         return false;
     uint32_t slot = scheduler_find(&core->scheduler, sequence);
-    if (slot == SLOT_NONE)
+    if (slot == SLOT_NONE || has_ended(core, sequence, fence))
         return false;
     struct task_slot *row = scheduler_slot(&core->scheduler, slot);
     if (row->state == TASK_LEASED) {

@@ -160,9 +160,8 @@ count_ending(struct core *core, const struct ending *ending, uint32_t host, bool
     core_host_dirty(core, host);
 }
 
-/* The task's row, in scratch3. */
-static enum error
-read_task(struct core *core, uint64_t sequence, struct task_record *ret_record)
+enum error
+core_read_task(struct core *core, uint64_t sequence, struct task_record *ret_record)
 {
     buffer_clear(&core->scratch3);
     enum error error = store_get(core->store, STORE_TASKS, sequence, &core->scratch3);
@@ -187,7 +186,7 @@ complete(struct core *core, struct core_time time, uint32_t slot, const struct e
     struct slice blob = ending->result;
     if (!blob.data) {
         struct task_record record;
-        if (read_task(core, task->sequence, &record)) {
+        if (core_read_task(core, task->sequence, &record)) {
             set_aside(core, slot);
             return;
         }
@@ -268,6 +267,7 @@ try_again(struct core *core, struct core_time time, uint32_t slot, const struct 
     const struct task_slot *task = scheduler_slot(&core->scheduler, slot);
     struct task_record tried = *record;
     tried.attempts++;
+    tried.fence = ending->fence;
     if (outcome_policy(ending->outcome) == OUTCOME_POLICY_ELSEWHERE)
         tried.deaths++;
     int64_t wait_ms = backoff_ms(tried.attempts, core->options.backoff_ms,
@@ -296,7 +296,7 @@ static void
 retry_or_bury(struct core *core, struct core_time time, uint32_t slot, const struct ending *ending)
 {
     struct task_record record;
-    if (read_task(core, scheduler_slot(&core->scheduler, slot)->sequence, &record)) {
+    if (core_read_task(core, scheduler_slot(&core->scheduler, slot)->sequence, &record)) {
         set_aside(core, slot);
         return;
     }
@@ -329,7 +329,7 @@ move(struct core *core, struct core_time time, uint32_t slot, const struct endin
     url_reason reason = NULL;
     uint32_t host = HOST_NONE;
     const struct task_slot *task = scheduler_slot(&core->scheduler, slot);
-    if (read_task(core, task->sequence, &record) || core_item_read(record.item, &item)) {
+    if (core_read_task(core, task->sequence, &record) || core_item_read(record.item, &item)) {
         set_aside(core, slot);
         return;
     }
@@ -357,6 +357,7 @@ move(struct core *core, struct core_time time, uint32_t slot, const struct endin
     record.item = buffer_slice(&map);
     record.host = core_host_key(core, &url, item.host);
     record.hops = (unsigned)moved.hops;
+    record.fence = ending->fence;
     buffer_clear(&core->scratch2);
     task_record_write(&core->scratch2, &record);
     store_batch_put(core_filling(core)->rows, STORE_TASKS, task->sequence,
@@ -586,6 +587,7 @@ core_expire(struct core *core, struct core_time time)
             return;
         const struct peer *worker = peer_at(&core->roster, lease_at(&core->leases, lease)->worker);
         const struct ending ending = {
+            .fence = lease_at(&core->leases, lease)->fence,
             .outcome = OUTCOME_LEASE_EXPIRED,
             .reason = slice_string("its worker did not answer before the lease ended"),
             .since_request_ms = 0,

@@ -80,6 +80,7 @@ task_record_write(struct buffer *out, const struct task_record *record)
     write_varint(out, record->attempts);
     write_varint(out, record->deaths);
     write_varint(out, record->hops);
+    write_varint(out, record->fence);
     /* 0: no body; else its size and one. */
     write_varint(out, record->has_body ? record->body_bytes + 1 : 0);
     write_varint(out, (uint64_t)record->due_at);
@@ -99,6 +100,7 @@ task_record_read(struct slice bytes, struct task_record *ret_record)
     record.attempts = (unsigned)take(&cursor, 255);
     record.deaths = (unsigned)take(&cursor, 255);
     record.hops = (unsigned)take(&cursor, 255);
+    record.fence = take(&cursor, UINT64_MAX);
     uint64_t body = take(&cursor, UINT64_MAX);
     record.has_body = body > 0;
     record.body_bytes = body > 0 ? body - 1 : 0;

@@ -25,6 +25,7 @@ struct task_record {
     unsigned attempts; /* failed ones */
     unsigned deaths;   /* of them, those under which a worker or child died */
     unsigned hops;
+    uint64_t fence; /* of the newest lease whose end it tells of; 0: none */
     bool has_body;
     uint64_t body_bytes;
     int64_t due_at;       /* wall clock; 0: at once */

@@ -66,6 +66,7 @@ random_task(struct dice *dice, const uint8_t *noise)
         .attempts = (unsigned)dice_below(dice, 256),
         .deaths = (unsigned)dice_below(dice, 256),
         .hops = (unsigned)dice_below(dice, 21),
+        .fence = dice_next(dice),
         .has_body = has_body,
         .body_bytes = has_body ? dice_below(dice, 1ULL << 40) : 0,
         .due_at = (int64_t)dice_below(dice, INT64_MAX),
@@ -84,6 +85,7 @@ same_task(const struct task_record *a, const struct task_record *b)
     cr_assert_eq(a->attempts, b->attempts);
     cr_assert_eq(a->deaths, b->deaths);
     cr_assert_eq(a->hops, b->hops);
+    cr_assert_eq(a->fence, b->fence);
     cr_assert_eq(a->has_body, b->has_body);
     cr_assert_eq(a->body_bytes, b->body_bytes);
     cr_assert_eq(a->due_at, b->due_at);
