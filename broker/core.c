@@ -191,6 +191,7 @@ write_hosts(struct core *core, struct core_time time, struct store_batch *rows)
         bool is_blocked = row->blocked_until_ms > time.now_ms;
         const struct host_record record = {
             .blocked_until_at = is_blocked ? time.wall_ms + left_ms : 0,
+            .blocked_ms = is_blocked ? left_ms : 0,
             .failures = row->failures,
             .gap_ms = row->gap_ms,
             .done = row->done,

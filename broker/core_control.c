@@ -432,6 +432,7 @@ retry_dead(struct request *request, uint64_t sequence)
         task.attempts = 0;
         task.deaths = 0;
         task.due_at = 0;
+        task.wait_ms = 0;
         error = core_accept(core, request->in->time, &task, buffer_slice(&body), NULL);
     }
     buffer_release(&body);

@@ -66,8 +66,7 @@ load_host(void *context, const struct store_entry *entry)
     row->gap_ms = record.gap_ms > INT32_MAX ? INT32_MAX : (int32_t)record.gap_ms;
     row->failures = record.failures > UINT16_MAX ? UINT16_MAX : (uint16_t)record.failures;
     if (record.blocked_until_at > load->time.wall_ms)
-        row->blocked_until_ms =
-            due_from_wall(load, record.blocked_until_at, core->options.backoff_max_ms);
+        row->blocked_until_ms = due_from_wall(load, record.blocked_until_at, record.blocked_ms);
     start_gap(load, host);
     return true;
 }
@@ -97,8 +96,9 @@ load_task(void *context, const struct store_entry *entry)
     if (load->error)
         return false;
     if (record.due_at > load->time.wall_ms)
-        load->error = scheduler_delay(&core->scheduler, slot,
-                                      due_from_wall(load, record.due_at, INT64_MAX / 4));
+        load->error = scheduler_delay(
+            &core->scheduler, slot,
+            due_from_wall(load, record.due_at, record.wait_ms ? record.wait_ms : INT64_MAX / 4));
     else
         load->error = scheduler_ready(&core->scheduler, slot);
     return load->error == OK;

@@ -275,6 +275,7 @@ try_again(struct core *core, struct core_time time, uint32_t slot, const struct 
     if (ending->retry_after_ms > wait_ms)
         wait_ms = ending->retry_after_ms;
     tried.due_at = time.wall_ms + wait_ms;
+    tried.wait_ms = wait_ms;
     struct buffer history;
     buffer_init(&history, CORE_BATCH_BYTES_MAX);
     extend_history(record, ending, time, &history, &tried.history_count);
@@ -358,6 +359,8 @@ move(struct core *core, struct core_time time, uint32_t slot, const struct endin
     record.host = core_host_key(core, &url, item.host);
     record.hops = (unsigned)moved.hops;
     record.fence = ending->fence;
+    record.due_at = 0;
+    record.wait_ms = 0;
     buffer_clear(&core->scratch2);
     task_record_write(&core->scratch2, &record);
     store_batch_put(core_filling(core)->rows, STORE_TASKS, task->sequence,

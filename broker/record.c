@@ -84,6 +84,7 @@ task_record_write(struct buffer *out, const struct task_record *record)
     /* 0: no body; else its size and one. */
     write_varint(out, record->has_body ? record->body_bytes + 1 : 0);
     write_varint(out, (uint64_t)record->due_at);
+    write_varint(out, (uint64_t)record->wait_ms);
     write_varint(out, (uint64_t)record->submitted_at);
     write_slice(out, record->host);
     write_varint(out, record->history_count);
@@ -105,6 +106,7 @@ task_record_read(struct slice bytes, struct task_record *ret_record)
     record.has_body = body > 0;
     record.body_bytes = body > 0 ? body - 1 : 0;
     record.due_at = (int64_t)take(&cursor, INT64_MAX);
+    record.wait_ms = (int64_t)take(&cursor, INT64_MAX);
     record.submitted_at = (int64_t)take(&cursor, INT64_MAX);
     record.host = take_slice(&cursor);
     record.history_count = (unsigned)take(&cursor, HISTORY_MAX);
@@ -164,6 +166,7 @@ void
 host_record_write(struct buffer *out, const struct host_record *record)
 {
     write_varint(out, (uint64_t)record->blocked_until_at);
+    write_varint(out, (uint64_t)record->blocked_ms);
     write_varint(out, record->failures);
     write_varint(out, (uint64_t)(record->gap_ms + 1));
     write_varint(out, record->done);
@@ -177,6 +180,7 @@ host_record_read(struct slice bytes, struct host_record *ret_record)
     struct cursor cursor = {.rest = bytes};
     struct host_record record = {0};
     record.blocked_until_at = (int64_t)take(&cursor, INT64_MAX);
+    record.blocked_ms = (int64_t)take(&cursor, INT64_MAX);
     record.failures = (unsigned)take(&cursor, UINT32_MAX);
     record.gap_ms = (int64_t)take(&cursor, INT64_MAX) - 1;
     record.done = take(&cursor, UINT64_MAX);

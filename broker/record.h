@@ -28,7 +28,8 @@ struct task_record {
     uint64_t fence; /* of the newest lease whose end it tells of; 0: none */
     bool has_body;
     uint64_t body_bytes;
-    int64_t due_at;       /* wall clock; 0: at once */
+    int64_t due_at;  /* wall clock; 0: at once */
+    int64_t wait_ms; /* a backoff's length: at most so long, whatever the wall clock; 0: none */
     int64_t submitted_at; /* wall clock */
     struct slice host;    /* key of politeness; empty for documents */
     unsigned history_count;
@@ -63,6 +64,7 @@ MUST_CHECK enum error dead_record_read(struct slice bytes, struct dead_record *r
 /* State of a host that outlives the process. */
 struct host_record {
     int64_t blocked_until_at; /* wall clock; 0: not blocked */
+    int64_t blocked_ms;       /* what was left of it when this was written */
     unsigned failures;        /* rate-limit incidents in a row */
     int64_t gap_ms;           /* -1: the default */
     uint64_t done;

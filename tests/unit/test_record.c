@@ -70,6 +70,7 @@ random_task(struct dice *dice, const uint8_t *noise)
         .has_body = has_body,
         .body_bytes = has_body ? dice_below(dice, 1ULL << 40) : 0,
         .due_at = (int64_t)dice_below(dice, INT64_MAX),
+        .wait_ms = (int64_t)dice_below(dice, INT64_MAX),
         .submitted_at = (int64_t)dice_below(dice, INT64_MAX),
         .host = slice_of(noise, dice_below(dice, 254)),
         .history_count = (unsigned)dice_below(dice, HISTORY_MAX + 1),
@@ -89,6 +90,8 @@ same_task(const struct task_record *a, const struct task_record *b)
     cr_assert_eq(a->has_body, b->has_body);
     cr_assert_eq(a->body_bytes, b->body_bytes);
     cr_assert_eq(a->due_at, b->due_at);
+    cr_assert_eq(a->submitted_at, b->submitted_at);
+    cr_assert_eq(a->wait_ms, b->wait_ms);
     cr_assert_eq(a->submitted_at, b->submitted_at);
     cr_assert_eq(a->history_count, b->history_count);
     cr_assert(slice_equal(a->host, b->host));
@@ -244,9 +247,9 @@ Test(record, a_result_has_its_blob_behind_the_head)
 Test(record, a_host_comes_back)
 {
     static const struct host_record hosts[] = {
-        {0, 0, -1, 0, 0, 0},
-        {1700000000000, 3, 0, 1, 2, 3},
-        {INT64_MAX, UINT32_MAX, 86400000, UINT64_MAX, UINT64_MAX, UINT64_MAX},
+        {0, 0, 0, -1, 0, 0, 0},
+        {1700000000000, 5000, 3, 0, 1, 2, 3},
+        {INT64_MAX, INT64_MAX, UINT32_MAX, 86400000, UINT64_MAX, UINT64_MAX, UINT64_MAX},
     };
     for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
         struct host_record again;
@@ -255,6 +258,7 @@ Test(record, a_host_comes_back)
         host_record_write(&out, &hosts[i]);
         cr_assert_eq(host_record_read(buffer_slice(&out), &again), OK);
         cr_expect_eq(again.blocked_until_at, hosts[i].blocked_until_at);
+        cr_expect_eq(again.blocked_ms, hosts[i].blocked_ms);
         cr_expect_eq(again.failures, hosts[i].failures);
         cr_expect_eq(again.gap_ms, hosts[i].gap_ms);
         cr_expect_eq(again.done, hosts[i].done);
