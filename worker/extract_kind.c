@@ -41,8 +41,8 @@ claims_article(const struct page *page)
 static bool
 is_front_page(struct slice url)
 {
-    const uint8_t *host = memmem(url.data, url.size, "://", 3);
-    if (url.size == 0 || host == NULL) {
+    const uint8_t *host = url.size == 0 ? NULL : memmem(url.data, url.size, "://", 3);
+    if (host == NULL) {
         return false;
     }
     host += 3;
