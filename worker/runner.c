@@ -15,8 +15,9 @@
 #define BODIES_MIN 4
 #define RESULT_BYTES_MAX ((size_t)64 * 1024 * 1024)
 #define LINGER_MS 1000
-#define FINE_RATIO 2 /* a fetch begins only while bodies take less than 1 / FINE_RATIO of theirs \
-                      */
+#define FINE_RATIO                                                                \
+    2 /* a fetch begins only while bodies take less than 1 / FINE_RATIO of theirs \
+       */
 
 /* ---- waiting --------------------------------------------------------------------------- */
 
