@@ -187,11 +187,11 @@ write_hosts(struct core *core, struct core_time time, struct store_batch *rows)
         uint32_t host = core->dirty_hosts[i];
         struct host *row = host_at(&core->hosts, host);
         row->is_dirty = false;
-        int64_t left_ms = row->blocked_until_ms - time.now_ms;
         bool is_blocked = row->blocked_until_ms > time.now_ms;
+        int64_t left_ms = is_blocked ? row->blocked_until_ms - time.now_ms : 0;
         const struct host_record record = {
             .blocked_until_at = is_blocked ? time.wall_ms + left_ms : 0,
-            .blocked_ms = is_blocked ? left_ms : 0,
+            .blocked_ms = left_ms,
             .failures = row->failures,
             .gap_ms = row->gap_ms,
             .done = row->done,
