@@ -34,6 +34,7 @@ enum metadata_field {
     METADATA_LANGUAGE, /* a claim, "en-GB" */
     METADATA_KIND,     /* og:type or JSON-LD type, lower case */
     METADATA_PAGE_TITLE,
+    METADATA_HEADING, /* the first h1 */
     METADATA_BASE,
     METADATA_BODY, /* JSON-LD articleBody or description of a product */
     METADATA_FIELD_COUNT
