@@ -1,0 +1,119 @@
+#!/bin/sh
+# What people meet at the command line: exit codes, one clear line for each mistake, and the main
+# job on small inputs. usage: test_cli.sh DIRECTORY-OF-PROGRAMS
+set -u
+bin=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+cd "$work" || exit 1
+PATH=$bin:$PATH
+export PATH
+failures=0
+
+fail() {
+    failures=$((failures + 1))
+    echo "FAILED: $1"
+    sed 's/^/  out: /' out | head -n 5
+    sed 's/^/  err: /' err | head -n 20
+}
+
+# check CODE TEXT-IN-ERRORS COMMAND...
+check() {
+    code=$1
+    text=$2
+    shift 2
+    "$@" >out 2>err </dev/null
+    got=$?
+    if [ "$got" != "$code" ]; then
+        fail "$* exits with $got, not $code"
+    elif [ -n "$text" ] && ! grep -qF -- "$text" err; then
+        fail "$* does not say '$text'"
+    elif grep -q 'Sanitizer\|runtime error' err; then
+        fail "$* has a sanitizer's report"
+    fi
+}
+
+# says TEXT: the last command's output holds it.
+says() {
+    grep -qF -- "$1" out || fail "the output lacks '$1'"
+}
+
+# ---- usage
+check 2 '' thresh
+says 'usage: thresh VERB'
+check 0 '' thresh help
+check 0 '' thresh --help
+check 0 '' thresh help run
+says 'usage: thresh run'
+check 0 '' thresh feed --help
+check 0 '' thresh version
+says 'thresh '
+check 0 '' thresh --version
+check 2 "did you mean 'status'?" thresh statsu
+check 2 'to process it: thresh run https://example.com/' thresh https://example.com/
+check 2 "'thresh help' lists them" thresh xyzzyplugh
+check 2 "there is no verb 'nothing'" thresh help nothing
+check 2 '--gpa' thresh run --gpa 1s page.html
+check 2 'Try' thresh run --gap nonsense page.html
+check 2 'nothing to do' thresh run
+check 2 'nothing to feed' thresh feed
+check 2 "did you mean 'purge'?" thresh dead pruge
+check 2 'say which' thresh dead retry
+check 2 "takes no argument" thresh status now
+check 2 "takes no argument" thresh collect out.jsonl
+check 2 'not a number of results' thresh collect --count none
+check 2 'choose one' thresh run --ephemeral --state s page.html
+check 2 'a count such as 10' thresh run --fail-on many page.html
+
+# ---- inputs and outputs that are not there
+check 2 "cannot read 'missing.html': no such file or directory" thresh run missing.html
+check 2 "write 'https://example.com/page'" thresh run example.com/page
+check 2 'only http:// and https://' thresh run ftp://example.com/
+check 2 "cannot read 'missing.urls'" thresh run --list missing.urls
+printf '<title>T</title><p>Some words.</p>' >page.html
+check 2 'its directory does not exist' thresh run page.html --output no/such/out.jsonl
+printf 'Dear diary\n' >diary.jsonl
+check 2 'holds something else' thresh run page.html --output diary.jsonl
+[ "$(cat diary.jsonl)" = 'Dear diary' ] || fail 'a file of somebody else was changed'
+check 3 'THRESH_GAP' env THRESH_GAP=never thresh run page.html
+
+# ---- a broker that is not there
+for verb in status workers hosts pause resume drain stop dead; do
+    check 4 "broker tcp://127.0.0.1:1 did not answer in 200 ms (connection refused); start it with 'thresh broker' or set --broker" \
+        thresh $verb --broker-control tcp://127.0.0.1:1 --timeout 200ms
+done
+check 4 "broker tcp://127.0.0.1:1 did not answer in 200 ms (connection refused); start it with 'thresh broker' or set --broker" \
+    thresh feed page.html --broker-feed tcp://127.0.0.1:1 --timeout 200ms
+check 4 "broker tcp://127.0.0.1:1 did not answer in 200 ms (connection refused); start it with 'thresh broker' or set --broker" \
+    thresh collect --broker-collect tcp://127.0.0.1:1 --timeout 200ms
+check 4 "broker ipc://nothing did not answer in 200 ms (No such file or directory)" \
+    thresh status --broker-control ipc://nothing --timeout 200ms
+check 3 'not an endpoint' thresh status --broker-control gopher://x --timeout 200ms
+
+# ---- the main job on documents
+check 0 '1 result in ' thresh run page.html
+says '"outcome":"ok"'
+says '"title":"T"'
+check 0 '' thresh run -q page.html
+[ ! -s err ] || fail '-q is not quiet'
+mkdir -p docs/sub
+printf 'Plain words.\n' >docs/sub/b.txt
+cp page.html docs/a.html
+check 0 "2 results in " thresh run docs --output out.msgpack
+check 0 "written to 'twice.jsonl'" thresh run docs --state s --output twice.jsonl
+check 0 '2 known already' thresh run docs --state s --output twice.jsonl
+[ "$(wc -l <twice.jsonl)" = 2 ] || fail 'a resumed run wrote a result twice'
+printf 'torn' >>twice.jsonl
+check 0 'ended in the middle of a result (4 bytes were cut off)' thresh run --state s --output twice.jsonl
+[ "$(wc -l <twice.jsonl)" = 2 ] || fail 'a torn line was not cut'
+printf '{"url":"one","body":"First."}\nnonsense\n{"url":"two","body_base64":"VHdv"}\n' >list.jsonl
+check 6 "list.jsonl:2: not an http or https URL" thresh run list.jsonl
+[ "$(wc -l <out)" = 2 ] || fail 'the good lines of a list with a bad one were not done'
+printf '{"url":"x","body":"From a pipe."}\n' | thresh run -q - >out 2>err || fail 'standard input'
+says '"url":"name:x"'
+check 12 'more than --fail-on 0 allows' thresh run http://127.0.0.1:1/ --fail-on 0 --attempts-max 1
+check 0 '' sh -c 'thresh run -q docs | head -c 1 >/dev/null'
+
+[ "$failures" = 0 ] || exit 1
+echo ok
