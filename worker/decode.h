@@ -4,7 +4,8 @@
  * gzip by libdeflate where the body is one whole member that tells its size, by zlib otherwise;
  * deflate in both of its forms by zlib; brotli and zstd by their libraries; up to
  * DECODE_LAYERS_MAX layers. All layers together stop at bytes_max, and past 1 MiB of output at
- * ratio_max times the body as it came. A body without its end mark is truncated, never taken as whole.
+ * ratio_max times the body as it came. A body without its end mark is truncated, never taken as
+ * whole.
  *
  * Threads  pure functions.
  */
@@ -25,8 +26,8 @@ struct decode_limits {
 };
 
 struct decoded {
-    struct slice body;   /* in the arena, or the input itself when there was no encoding */
-    bool is_truncated;   /* the end mark is missing; body holds what could be read */
+    struct slice body; /* in the arena, or the input itself when there was no encoding */
+    bool is_truncated; /* the end mark is missing; body holds what could be read */
 };
 
 /*

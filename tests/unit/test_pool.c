@@ -58,9 +58,9 @@ static uint64_t restarts_wanted; /* 0: not waited for */
 
 static const struct pool_options plain = {
     .child_count = 2,
-    .memory_bytes = 64 * MIB,
-    .cpu_ms = 100,
-    .wall_ms = 2000, /* the machine may be busy: a spinning child must come to its 100 ms */
+    .memory_bytes = 48 * MIB,
+    .cpu_ms = 500,
+    .wall_ms = 5000, /* the machine may be busy: a spinning child must come to its 500 ms */
     .tasks_max = 1000,
     .body_bytes_max = 16 * MIB,
     .ratio_max = 100,
