@@ -83,6 +83,9 @@ void metadata_read(struct metadata *metadata, const struct html_document *docume
 /* Reads one JSON-LD script; what is broken ends the reading and keeps what was found. */
 void metadata_read_jsonld(struct metadata *metadata, struct slice json);
 
+/* The last step of metadata_read(). */
+void metadata_finish(struct metadata *metadata, const struct html_document *document);
+
 struct slice metadata_text(const struct metadata *metadata, enum metadata_field field);
 
 /* ---- dates (extract_dates.c) ------------------------------------------------------------- */

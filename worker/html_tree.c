@@ -1,164 +1,13 @@
 /*
- * Tree building over a stack of open elements. Each entry of the stack knows the nearest open
- * paragraph, list item, link and so on below it within the scope that counts for it, so implied end
- * tags cost nothing to find, and the uppermost open element of each tag, so end tags do not either.
+ * Tree building: which element a token opens, and which ones it closes by implication.
  */
-#include "worker/html.h"
+#include "worker/html_stack.h"
 
 #include <assert.h>
 #include <string.h>
 
-/* Open elements that start tags close by implication, each within a scope of its own. */
-enum nearest {
-    NEAREST_P,
-    NEAREST_LI,
-    NEAREST_DD, /* or dt */
-    NEAREST_A,
-    NEAREST_BUTTON,
-    NEAREST_TABLE,
-    NEAREST_SECTION, /* of a table */
-    NEAREST_ROW,
-    NEAREST_CELL,    /* or caption */
-    NEAREST_FOREIGN, /* svg or math */
-    /* Where end tags stop. */
-    NEAREST_SCOPE,
-    NEAREST_SPECIAL,
-    NEAREST_LIST, /* or scope */
-    NEAREST_TABLE_SCOPE,
-    NEAREST_COUNT,
-};
-
-struct open_element {
-    uint32_t node;
-    uint16_t tag;
-    uint16_t hash;
-    uint16_t below;                  /* place plus one of the next lower of its tag; 0: none */
-    uint16_t nearest[NEAREST_COUNT]; /* place on the stack plus one; 0: none in scope */
-};
-
-#define OTHER_BUCKETS 64 /* elements without a row are counted by hash */
-
-struct builder {
-    struct html_tokenizer tokenizer;
-    struct html_document *document;
-    uint32_t node_max;
-    bool is_full;
-    bool has_form;
-    size_t depth; /* entries on the stack */
-    struct open_element stack[HTML_DEPTH_MAX];
-    uint16_t top[HTML_TAG_COUNT + OTHER_BUCKETS]; /* place plus one of the uppermost; 0: none */
-    uint32_t capped_count[HTML_TAG_COUNT + OTHER_BUCKETS]; /* opened past the depth cap */
-};
-
-static size_t
-counter_of(unsigned tag, uint16_t hash)
-{
-    return tag == HTML_TAG_OTHER ? HTML_TAG_COUNT + (size_t)hash % OTHER_BUCKETS : tag;
-}
-
-/* What an element does to the entries of `nearest`: which of them do not see past it. */
-static unsigned
-barriers_of(unsigned tag)
-{
-    unsigned flags = html_tag_flags(tag);
-    unsigned barriers = 0;
-    if (flags & HTML_SCOPE || tag == HTML_TAG_BUTTON) {
-        barriers |= 1u << NEAREST_P;
-    }
-    if (flags & HTML_SCOPE) {
-        barriers |= 1u << NEAREST_A | 1u << NEAREST_BUTTON;
-    }
-    if (flags & HTML_SPECIAL && tag != HTML_TAG_ADDRESS && tag != HTML_TAG_DIV &&
-        tag != HTML_TAG_P) {
-        barriers |= 1u << NEAREST_LI | 1u << NEAREST_DD;
-    }
-    if (tag == HTML_TAG_TABLE || tag == HTML_TAG_TEMPLATE) {
-        barriers |= 1u << NEAREST_SECTION | 1u << NEAREST_ROW | 1u << NEAREST_CELL;
-    }
-    if (tag == HTML_TAG_TEMPLATE) {
-        barriers |= 1u << NEAREST_TABLE;
-    }
-    if (tag == HTML_TAG_FOREIGNOBJECT) {
-        barriers |= 1u << NEAREST_FOREIGN;
-    }
-    return barriers;
-}
-
-static int
-nearest_kind(unsigned tag)
-{
-    switch (tag) {
-    case HTML_TAG_P:
-        return NEAREST_P;
-    case HTML_TAG_LI:
-        return NEAREST_LI;
-    case HTML_TAG_DD:
-    case HTML_TAG_DT:
-        return NEAREST_DD;
-    case HTML_TAG_A:
-        return NEAREST_A;
-    case HTML_TAG_BUTTON:
-        return NEAREST_BUTTON;
-    case HTML_TAG_TABLE:
-        return NEAREST_TABLE;
-    case HTML_TAG_TBODY:
-    case HTML_TAG_THEAD:
-    case HTML_TAG_TFOOT:
-        return NEAREST_SECTION;
-    case HTML_TAG_TR:
-        return NEAREST_ROW;
-    case HTML_TAG_TD:
-    case HTML_TAG_TH:
-    case HTML_TAG_CAPTION:
-        return NEAREST_CELL;
-    case HTML_TAG_SVG:
-    case HTML_TAG_MATH:
-        return NEAREST_FOREIGN;
-    default:
-        return -1;
-    }
-}
-
-static struct open_element *
-current(struct builder *builder)
-{
-    return &builder->stack[builder->depth - 1];
-}
-
-static bool
-is_foreign(const struct builder *builder)
-{
-    return builder->stack[builder->depth - 1].nearest[NEAREST_FOREIGN] != 0;
-}
-
-/* Closes the uppermost elements until `depth` are left. */
-static void
-pop_to(struct builder *builder, size_t depth)
-{
-    assert(depth >= 1 && depth <= builder->depth);
-    while (builder->depth > depth) {
-        struct open_element *open = current(builder);
-        builder->document->nodes[open->node].end = builder->document->node_count;
-        builder->top[counter_of(open->tag, open->hash)] = open->below;
-        builder->depth--;
-        if (open->tag == HTML_TAG_FORM) {
-            builder->has_form = false;
-        }
-    }
-}
-
-/* Closes the nearest element of the kind, and all that is open inside it. */
-static void
-close_nearest(struct builder *builder, enum nearest kind)
-{
-    uint16_t place = current(builder)->nearest[kind];
-    if (place != 0) {
-        pop_to(builder, place - 1u);
-    }
-}
-
 static uint32_t
-node_add(struct builder *builder, unsigned tag, uint32_t start, uint32_t size)
+node_add(struct html_builder *builder, unsigned tag, uint32_t start, uint32_t size)
 {
     struct html_document *document = builder->document;
     if (document->node_count == builder->node_max) {
@@ -166,7 +15,7 @@ node_add(struct builder *builder, unsigned tag, uint32_t start, uint32_t size)
         return 0;
     }
     uint32_t node = document->node_count++;
-    uint32_t parent = builder->depth == 0 ? 0 : current(builder)->node;
+    uint32_t parent = builder->depth == 0 ? 0 : html_stack_current(builder)->node;
     document->nodes[node] = (struct html_node){.start = start,
                                                .size = size,
                                                .parent = parent,
@@ -177,73 +26,33 @@ node_add(struct builder *builder, unsigned tag, uint32_t start, uint32_t size)
 }
 
 static void
-push(struct builder *builder, uint32_t node, unsigned tag, uint16_t hash)
-{
-    if (builder->depth == HTML_DEPTH_MAX) {
-        builder->capped_count[counter_of(tag, hash)]++;
-        return;
-    }
-    struct open_element *open = &builder->stack[builder->depth];
-    if (builder->depth == 0) {
-        *open = (struct open_element){0};
-    } else {
-        *open = builder->stack[builder->depth - 1];
-        unsigned barriers = barriers_of(tag);
-        for (int i = 0; i < NEAREST_COUNT; i++) {
-            if (barriers & 1u << i) {
-                open->nearest[i] = 0;
-            }
-        }
-    }
-    open->node = node;
-    open->tag = (uint16_t)tag;
-    open->hash = hash;
-    builder->depth++;
-    uint16_t place = (uint16_t)builder->depth;
-    int kind = nearest_kind(tag);
-    if (kind >= 0) {
-        open->nearest[kind] = place;
-    }
-    unsigned flags = html_tag_flags(tag);
-    bool is_list = tag == HTML_TAG_UL || tag == HTML_TAG_OL;
-    bool is_table = tag == HTML_TAG_TABLE || tag == HTML_TAG_TEMPLATE;
-    open->nearest[NEAREST_SCOPE] = flags & HTML_SCOPE ? place : open->nearest[NEAREST_SCOPE];
-    open->nearest[NEAREST_SPECIAL] = flags & HTML_SPECIAL ? place : open->nearest[NEAREST_SPECIAL];
-    open->nearest[NEAREST_LIST] =
-        flags & HTML_SCOPE || is_list ? place : open->nearest[NEAREST_LIST];
-    open->nearest[NEAREST_TABLE_SCOPE] = is_table ? place : open->nearest[NEAREST_TABLE_SCOPE];
-    open->below = builder->top[counter_of(tag, hash)];
-    builder->top[counter_of(tag, hash)] = place;
-}
-
-static void
-element_open(struct builder *builder, const struct html_token *token)
+element_open(struct html_builder *builder, const struct html_token *token)
 {
     uint32_t node = node_add(builder, token->tag, token->start, token->size);
     if (node != 0) {
-        push(builder, node, token->tag, token->hash);
+        html_stack_push(builder, node, token->tag, token->hash);
     }
 }
 
 /* Ends the head and opens the body, unless that has happened. */
 static void
-body_open(struct builder *builder, const struct html_token *token)
+body_open(struct html_builder *builder, const struct html_token *token)
 {
     if (builder->document->body != 0) {
         return;
     }
-    pop_to(builder, 1);
+    html_stack_pop_to(builder, 1);
     uint32_t start = token == NULL ? 0 : token->start;
     uint32_t size = token == NULL ? 0 : token->size;
     uint32_t node = node_add(builder, HTML_TAG_BODY, start, size);
     if (node != 0) {
         builder->document->body = node;
-        push(builder, node, HTML_TAG_BODY, 0);
+        html_stack_push(builder, node, HTML_TAG_BODY, 0);
     }
 }
 
 static bool
-is_blank(const struct builder *builder, const struct html_token *token)
+is_blank(const struct html_builder *builder, const struct html_token *token)
 {
     const uint8_t *at = builder->tokenizer.text + token->start;
     for (uint32_t i = 0; i < token->size; i++) {
@@ -255,9 +64,9 @@ is_blank(const struct builder *builder, const struct html_token *token)
 }
 
 static void
-text_take(struct builder *builder, const struct html_token *token)
+text_take(struct html_builder *builder, const struct html_token *token)
 {
-    unsigned tag = current(builder)->tag;
+    unsigned tag = html_stack_current(builder)->tag;
     if (builder->document->body == 0 && builder->depth <= 2) {
         if (is_blank(builder, token)) {
             return;
@@ -274,7 +83,7 @@ text_take(struct builder *builder, const struct html_token *token)
 
 /* html, head and body tags add their attributes to the node that is there already. */
 static void
-attributes_take(struct builder *builder, uint32_t node, const struct html_token *token)
+attributes_take(struct html_builder *builder, uint32_t node, const struct html_token *token)
 {
     struct html_node *element = &builder->document->nodes[node];
     if (element->size == 0) {
@@ -285,27 +94,27 @@ attributes_take(struct builder *builder, uint32_t node, const struct html_token 
 
 /* What of a table's inside a start tag closes. False: outside of a table it means nothing. */
 static bool
-table_part_prepare(struct builder *builder, unsigned tag)
+table_part_prepare(struct html_builder *builder, unsigned tag)
 {
-    struct open_element *open = current(builder);
+    struct open_element *open = html_stack_current(builder);
     if (open->nearest[NEAREST_TABLE] == 0) {
         return false;
     }
-    close_nearest(builder, NEAREST_CELL);
+    html_stack_close(builder, NEAREST_CELL);
     if (tag == HTML_TAG_TD || tag == HTML_TAG_TH) {
         return true;
     }
-    close_nearest(builder, NEAREST_ROW);
+    html_stack_close(builder, NEAREST_ROW);
     if (tag == HTML_TAG_TR) {
         return true;
     }
-    close_nearest(builder, NEAREST_SECTION);
+    html_stack_close(builder, NEAREST_SECTION);
     return true;
 }
 
 /* Is every element above the place a formatting one or another inline? Then closing is safe. */
 static bool
-is_inline_above(const struct builder *builder, size_t place)
+is_inline_above(const struct html_builder *builder, size_t place)
 {
     for (size_t i = builder->depth; i > place; i--) {
         if (html_tag_flags(builder->stack[i - 1].tag) & HTML_SPECIAL) {
@@ -317,25 +126,25 @@ is_inline_above(const struct builder *builder, size_t place)
 
 /* Ends what the start tag ends by implication. False: the tag itself is to be ignored. */
 static bool
-start_prepare(struct builder *builder, const struct html_token *token)
+start_prepare(struct html_builder *builder, const struct html_token *token)
 {
     unsigned tag = token->tag;
     unsigned flags = html_tag_flags(tag);
-    if (is_foreign(builder) && flags & HTML_BREAKOUT) {
-        close_nearest(builder, NEAREST_FOREIGN);
+    if (html_stack_is_foreign(builder) && flags & HTML_BREAKOUT) {
+        html_stack_close(builder, NEAREST_FOREIGN);
     }
     if (flags & HTML_TABLE && !table_part_prepare(builder, tag)) {
         return false;
     }
     if (tag == HTML_TAG_LI) {
-        close_nearest(builder, NEAREST_LI);
+        html_stack_close(builder, NEAREST_LI);
     } else if (tag == HTML_TAG_DD || tag == HTML_TAG_DT) {
-        close_nearest(builder, NEAREST_DD);
+        html_stack_close(builder, NEAREST_DD);
     }
-    if (flags & HTML_CLOSES_P || (tag == HTML_TAG_TABLE && !is_foreign(builder))) {
-        close_nearest(builder, NEAREST_P);
+    if (flags & HTML_CLOSES_P || (tag == HTML_TAG_TABLE && !html_stack_is_foreign(builder))) {
+        html_stack_close(builder, NEAREST_P);
     }
-    unsigned open = current(builder)->tag;
+    unsigned open = html_stack_current(builder)->tag;
     switch (tag) {
     case HTML_TAG_FORM:
         if (builder->has_form) {
@@ -344,20 +153,20 @@ start_prepare(struct builder *builder, const struct html_token *token)
         builder->has_form = true;
         break;
     case HTML_TAG_A: {
-        uint16_t place = current(builder)->nearest[NEAREST_A];
+        uint16_t place = html_stack_current(builder)->nearest[NEAREST_A];
         if (place != 0 && is_inline_above(builder, place)) {
-            pop_to(builder, place - 1u);
+            html_stack_pop_to(builder, place - 1u);
         }
         break;
     }
     case HTML_TAG_BUTTON:
-        close_nearest(builder, NEAREST_BUTTON);
+        html_stack_close(builder, NEAREST_BUTTON);
         break;
     case HTML_TAG_TABLE:
         /* A table straight inside another one, in no cell, ends that one. */
-        if (current(builder)->nearest[NEAREST_TABLE] != 0 &&
-            current(builder)->nearest[NEAREST_CELL] == 0) {
-            close_nearest(builder, NEAREST_TABLE);
+        if (html_stack_current(builder)->nearest[NEAREST_TABLE] != 0 &&
+            html_stack_current(builder)->nearest[NEAREST_CELL] == 0) {
+            html_stack_close(builder, NEAREST_TABLE);
         }
         break;
     case HTML_TAG_CAPTION:
@@ -367,10 +176,10 @@ start_prepare(struct builder *builder, const struct html_token *token)
     case HTML_TAG_OPTGROUP:
     case HTML_TAG_HR:
         if (open == HTML_TAG_OPTION) {
-            pop_to(builder, builder->depth - 1);
+            html_stack_pop_to(builder, builder->depth - 1);
         }
-        if (tag != HTML_TAG_OPTION && current(builder)->tag == HTML_TAG_OPTGROUP) {
-            pop_to(builder, builder->depth - 1);
+        if (tag != HTML_TAG_OPTION && html_stack_current(builder)->tag == HTML_TAG_OPTGROUP) {
+            html_stack_pop_to(builder, builder->depth - 1);
         }
         break;
     case HTML_TAG_RB:
@@ -378,19 +187,19 @@ start_prepare(struct builder *builder, const struct html_token *token)
     case HTML_TAG_RP:
     case HTML_TAG_RTC:
         if (open == HTML_TAG_RB || open == HTML_TAG_RT || open == HTML_TAG_RP) {
-            pop_to(builder, builder->depth - 1);
+            html_stack_pop_to(builder, builder->depth - 1);
         }
         break;
     default:
         if (flags & HTML_HEADING && html_tag_flags(open) & HTML_HEADING) {
-            pop_to(builder, builder->depth - 1);
+            html_stack_pop_to(builder, builder->depth - 1);
         }
     }
     return true;
 }
 
 static void
-raw_take(struct builder *builder, const struct html_token *token)
+raw_take(struct html_builder *builder, const struct html_token *token)
 {
     element_open(builder, token);
     size_t depth = builder->depth;
@@ -398,15 +207,15 @@ raw_take(struct builder *builder, const struct html_token *token)
     if (text.size > 0 && !builder->is_full) {
         node_add(builder, HTML_TAG_TEXT, text.start, text.size);
     }
-    if (current(builder)->tag == token->tag) {
-        pop_to(builder, depth - 1);
+    if (html_stack_current(builder)->tag == token->tag) {
+        html_stack_pop_to(builder, depth - 1);
     } else if (builder->capped_count[token->tag] > 0) {
         builder->capped_count[token->tag]--;
     }
 }
 
 static void
-start_take(struct builder *builder, const struct html_token *token)
+start_take(struct html_builder *builder, const struct html_token *token)
 {
     unsigned tag = token->tag;
     unsigned flags = html_tag_flags(tag);
@@ -426,8 +235,8 @@ start_take(struct builder *builder, const struct html_token *token)
         if (!(flags & HTML_HEAD) && tag != HTML_TAG_NOSCRIPT) {
             body_open(builder, NULL);
         }
-    } else if (builder->document->body == 0 && current(builder)->tag == HTML_TAG_NOSCRIPT &&
-               !(flags & HTML_HEAD)) {
+    } else if (builder->document->body == 0 &&
+               html_stack_current(builder)->tag == HTML_TAG_NOSCRIPT && !(flags & HTML_HEAD)) {
         body_open(builder, NULL);
         if (tag == HTML_TAG_BODY) {
             attributes_take(builder, builder->document->body, token);
@@ -442,7 +251,7 @@ start_take(struct builder *builder, const struct html_token *token)
     if (builder->is_full || !start_prepare(builder, token)) {
         return;
     }
-    if (is_foreign(builder)) {
+    if (html_stack_is_foreign(builder)) {
         /* Names of HTML mean nothing here, and a slash ends the element. */
         if (token->is_self_closing) {
             node_add(builder, tag, token->start, token->size);
@@ -464,47 +273,11 @@ start_take(struct builder *builder, const struct html_token *token)
     }
 }
 
-/* The uppermost open element that the end tag may mean; 0: none is open. */
-static uint16_t
-end_place(const struct builder *builder, const struct html_token *token)
-{
-    uint16_t place = builder->top[counter_of(token->tag, token->hash)];
-    if (html_tag_flags(token->tag) & HTML_HEADING) {
-        /* Any heading's end tag ends any heading. */
-        for (unsigned tag = HTML_TAG_H1; tag <= HTML_TAG_H6; tag++) {
-            place = builder->top[tag] > place ? builder->top[tag] : place;
-        }
-    } else if (token->tag == HTML_TAG_OTHER) {
-        while (place != 0 && builder->stack[place - 1].hash != token->hash) {
-            place = builder->stack[place - 1].below;
-        }
-    }
-    return place;
-}
-
-/* How far down the stack an end tag may reach. */
-static uint16_t
-end_limit(struct builder *builder, unsigned tag)
-{
-    const uint16_t *nearest = current(builder)->nearest;
-    if (tag == HTML_TAG_TABLE || html_tag_flags(tag) & HTML_TABLE || tag == HTML_TAG_CAPTION) {
-        return nearest[NEAREST_TABLE_SCOPE];
-    }
-    if (tag == HTML_TAG_LI) {
-        return nearest[NEAREST_LIST];
-    }
-    if (tag == HTML_TAG_P) {
-        uint16_t button = builder->top[HTML_TAG_BUTTON];
-        return button > nearest[NEAREST_SCOPE] ? button : nearest[NEAREST_SCOPE];
-    }
-    return html_tag_flags(tag) & HTML_SPECIAL ? nearest[NEAREST_SCOPE] : nearest[NEAREST_SPECIAL];
-}
-
 static void
-end_take(struct builder *builder, const struct html_token *token)
+end_take(struct html_builder *builder, const struct html_token *token)
 {
     unsigned tag = token->tag;
-    size_t counter = counter_of(tag, token->hash);
+    size_t counter = html_stack_counter(tag, token->hash);
     if (builder->capped_count[counter] > 0) {
         builder->capped_count[counter]--;
         return;
@@ -514,7 +287,7 @@ end_take(struct builder *builder, const struct html_token *token)
     }
     if (tag == HTML_TAG_HEAD) {
         if (builder->document->body == 0) {
-            pop_to(builder, builder->depth < 2 ? builder->depth : 2);
+            html_stack_pop_to(builder, builder->depth < 2 ? builder->depth : 2);
         }
         return;
     }
@@ -522,15 +295,15 @@ end_take(struct builder *builder, const struct html_token *token)
         node_add(builder, HTML_TAG_BR, token->start, token->size);
         return;
     }
-    uint16_t place = end_place(builder, token);
-    if (place <= 1 || place < end_limit(builder, tag)) {
+    uint16_t place = html_stack_end_place(builder, token);
+    if (place <= 1 || place < html_stack_end_limit(builder, tag)) {
         return;
     }
     if (tag == HTML_TAG_FORM && !is_inline_above(builder, place)) {
         builder->has_form = false; /* the form ends, what is open inside stays open */
         return;
     }
-    pop_to(builder, place - 1u);
+    html_stack_pop_to(builder, place - 1u);
 }
 
 /* The most nodes the text can give: an element and the text behind it for each start tag, the
@@ -559,10 +332,10 @@ node_bound(struct slice text)
 }
 
 static void
-tokens_take(struct builder *builder)
+tokens_take(struct html_builder *builder)
 {
     for (;;) {
-        builder->tokenizer.is_foreign = is_foreign(builder);
+        builder->tokenizer.is_foreign = html_stack_is_foreign(builder);
         struct html_token token = html_token_next(&builder->tokenizer);
         switch (token.type) {
         case HTML_TOKEN_TEXT:
@@ -592,7 +365,7 @@ html_parse(struct arena *arena, struct slice text, struct html_document *ret_doc
     struct html_document document = {.text = text.data, .size = (uint32_t)text.size};
     uint32_t node_max = node_bound(text);
     document.nodes = arena_alloc(arena, node_max * sizeof *document.nodes);
-    struct builder *builder = arena_alloc(arena, sizeof *builder);
+    struct html_builder *builder = arena_alloc(arena, sizeof *builder);
     if (document.nodes == NULL || builder == NULL) {
         return ERROR_NO_MEMORY;
     }
@@ -600,11 +373,11 @@ html_parse(struct arena *arena, struct slice text, struct html_document *ret_doc
     builder->node_max = node_max;
     builder->tokenizer = (struct html_tokenizer){.text = text.data, .size = document.size};
     node_add(builder, HTML_TAG_HTML, 0, 0);
-    push(builder, 0, HTML_TAG_HTML, 0);
+    html_stack_push(builder, 0, HTML_TAG_HTML, 0);
     uint32_t head = node_add(builder, HTML_TAG_HEAD, 0, 0);
-    push(builder, head, HTML_TAG_HEAD, 0);
+    html_stack_push(builder, head, HTML_TAG_HEAD, 0);
     tokens_take(builder);
-    pop_to(builder, 1);
+    html_stack_pop_to(builder, 1);
     document.nodes[0].end = document.node_count;
     document.is_truncated = builder->is_full;
     *ret_document = document;

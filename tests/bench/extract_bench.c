@@ -185,8 +185,9 @@ main(int argc, char **argv)
     for (size_t i = 0; i < CONTENDER_COUNT; i++) {
         double seconds = median(&contenders[i]);
         own = i == 0 ? seconds : own;
-        printf("%-50s %8.0f pages/s %8.1f MB/s   ratio %.2f\n", contenders[i].name,
-               (double)list.count / seconds, (double)list.bytes / 1e6 / seconds, seconds / own);
+        printf("%-50s %8.0f pages/s %8.1f MB/s   %5.2f of the first one's time\n",
+               contenders[i].name, (double)list.count / seconds, (double)list.bytes / 1e6 / seconds,
+               seconds / own);
     }
     for (size_t i = 0; i < list.count; i++) {
         buffer_release(&list.pages[i]);

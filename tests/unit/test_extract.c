@@ -3,19 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <criterion/criterion.h>
 
 #include "common/json.h"
 #include "common/message.h"
-#include "worker/extract_metadata.h"
-#include "worker/extract_result.h"
 
 #define ARENA_BYTES_MAX (512u << 20)
 #define OUT_BYTES_MAX (64u << 20)
-#define HOSTILE_BYTES (1u << 20)
-#define HOSTILE_MS_MAX 5000 /* with sanitizers on a busy machine */
 
 struct extracted {
     struct arena arena;
@@ -448,46 +443,6 @@ Test(extract, without_has_links_no_links_are_written)
     extracted_release(&extracted);
 }
 
-struct type_case {
-    const char *header;
-    const char *body;
-    size_t size; /* 0: of the string */
-    const char *type;
-};
-
-Test(extract, the_type_is_the_header_s_or_sniffed)
-{
-    static const struct type_case cases[] = {
-        {"Text/HTML; charset=x", "plain", 0, "text/html"},
-        {"text/plain", "<html>", 0, "text/plain"},
-        {"text/plain", "%PDF-1.4\n\1\2", 0, "application/pdf"},
-        {"application/pdf", "<html>", 0, "application/pdf"},
-        {"", " \n<!DOCTYPE html><p>", 0, "text/html"},
-        {"", "<p>a", 0, "text/html"},
-        {"", "<pa", 0, "text/plain"},
-        {"", "<!-- x --><b>", 0, "text/html"},
-        {"", "<?xml version='1.0'?><rss>", 0, "text/xml"},
-        {"", "<?xml version='1.0'?><html>", 0, "application/xhtml+xml"},
-        {"application/octet-stream", "<body>", 0, "text/html"},
-        {"bogus", "words", 0, "text/plain"},
-        {"", "%PDF-1.7", 0, "application/pdf"},
-        {"", "\x89PNG\r\n\x1A\n", 0, "image/png"},
-        {"", "\xFF\xD8\xFF\xE0", 0, "image/jpeg"},
-        {"", "PK\3\4", 0, "application/zip"},
-        {"", "a\0b", 3, "application/octet-stream"},
-        {"",
-         "\xFF\xFE"
-         "a\0",
-         4, "text/plain"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char type[CONTENT_TYPE_BYTES];
-        size_t size = cases[i].size == 0 ? strlen(cases[i].body) : cases[i].size;
-        content_type_find(slice_string(cases[i].header), slice_of(cases[i].body, size), type);
-        cr_expect_str_eq(type, cases[i].type, "case %zu: %s, not %s", i, type, cases[i].type);
-    }
-}
-
 Test(extract, an_unknown_type_is_unsupported_and_named)
 {
     struct extracted extracted;
@@ -560,54 +515,6 @@ Test(extract, the_same_input_gives_the_same_bytes)
     extracted_release(&second);
 }
 
-struct date_case {
-    const char *text;
-    const char *language;
-    const char *date; /* NULL: none */
-};
-
-Test(extract, dates_are_read_in_the_forms_that_pages_use)
-{
-    static const struct date_case cases[] = {
-        {"2021-10-11T05:32:01.000Z", "en", "2021-10-11T05:32:01Z"},
-        {"2021-10-11T05:32:01+02:00", "en", "2021-10-11T03:32:01Z"},
-        {"2021-01-01T00:30:00+0100", "en", "2020-12-31T23:30:00Z"},
-        {"2020-02-28T23:30:00-05:00", "en", "2020-02-29T04:30:00Z"},
-        {"2021-10-11 05:32 UTC", "en", "2021-10-11T05:32:00Z"},
-        {"2021-10-11T05:32:01", "en", "2021-10-11"},
-        {"2021-10-11", "", "2021-10-11"},
-        {"20211011", "", "2021-10-11"},
-        {"2021/10/1", "", "2021-10-01"},
-        {"1633930321", "", "2021-10-11T05:32:01Z"},
-        {"1633930321000", "", "2021-10-11T05:32:01Z"},
-        {"Mon, 11 Oct 2021 05:32:01 GMT", "en", "2021-10-11T05:32:01Z"},
-        {"Published October 11, 2021 at 5:32 pm", "en", "2021-10-11"},
-        {"11th of October, 2021", "en", "2021-10-11"},
-        {"11. Oktober 2021", "de", "2021-10-11"},
-        {"11 de octubre de 2021", "es", "2021-10-11"},
-        {"11 октября 2021", "ru", "2021-10-11"},
-        {"11.10.2021", "de", "2021-10-11"},
-        {"10/11/2021", "en-US", "2021-10-11"},
-        {"10/11/2021", "en-GB", "2021-11-10"},
-        {"25/12/2021", "en-US", "2021-12-25"},
-        {"2021-13-40", "", NULL},
-        {"2021-02-30", "", NULL},
-        {"2020-02-29", "", "2020-02-29"},
-        {"2021-02-29", "", NULL},
-        {"1821-10-11", "", NULL},
-        {"call 555-0199 or 12", "", NULL},
-        {"", "", NULL},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char date[DATE_TEXT_BYTES] = "";
-        bool is_found =
-            date_find(slice_string(cases[i].text), slice_string(cases[i].language), date);
-        cr_expect_str_eq(date, cases[i].date == NULL ? "" : cases[i].date, "%s: %s", cases[i].text,
-                         date);
-        cr_expect_eq(is_found, cases[i].date != NULL, "%s", cases[i].text);
-    }
-}
-
 struct field_case {
     const char *html;
     const char *name;
@@ -664,67 +571,4 @@ Test(extract, inline_elements_do_not_part_words_and_blocks_do)
         "here.\n\ntail of words that has no element of its own, but is one of the "
         "paragraphs.\n\nLast of them, and it is long enough to be believed as well.");
     extracted_release(&extracted);
-}
-
-/* ---- hostile pages ------------------------------------------------------------------------ */
-
-static const char *const hostile_parts[] = {
-    "<div>",
-    "<div class='article-body content nav'>",
-    "<p>Words of a sentence, long enough to be prose for all to see, and more of it here. ",
-    "<a href=x><div>",
-    "<a href=/x>x</a>",
-    "<a href=/x>",
-    "<li><a href=y><h2>card</h2></a>",
-    "<table><tr><td>cell",
-    "<font color=1><p>",
-    "<ul><li>",
-    "<br>",
-    "&amp;",
-    "&#x",
-    "<",
-    "<script type=application/ld+json>{\"@graph\":[{\"author\":[{</script>",
-    "<script type=application/ld+json>[[[[",
-    "<meta name=author content='A, B and C, D'>",
-    "<meta property=article:published_time content='1 1 1 1 1 1 1 1 1 1 Jan 1 Feb 2 Mar'>",
-    "<time>1/1/1/1/1/1/1/1/1/1/1/1</time>",
-    "<h1>a</h1>",
-    "<span class='byline author date publish'>By x</span>",
-    "<b class=a-b-c-d-e-f-g-h-i-j-k-l-m-n>",
-    "\xE4\xB8\xAD",
-    "\xFF\x00",
-    "<base href=//a.b/>",
-    "<pre>\n\n",
-    "<form><div></form>",
-    "<td>",
-};
-
-Test(extract, hostile_pages_end_in_time_with_a_well_formed_result)
-{
-    for (size_t i = 0; i < sizeof hostile_parts / sizeof hostile_parts[0]; i++) {
-        struct buffer page;
-        buffer_init(&page, HOSTILE_BYTES + 4096);
-        while (page.size < HOSTILE_BYTES) {
-            buffer_append_string(&page, hostile_parts[i]);
-        }
-        struct extracted extracted;
-        struct timespec before;
-        struct timespec after;
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
-        extract(&extracted, buffer_slice(&page), "https://example.org/", "text/html");
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
-        long ms =
-            (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000;
-        cr_expect_eq(extracted.outcome, OUTCOME_OK, "%s: %s", hostile_parts[i],
-                     outcome_name(extracted.outcome));
-        cr_expect_lt(ms, HOSTILE_MS_MAX, "%s takes %ld ms", hostile_parts[i], ms);
-        struct buffer map;
-        buffer_init(&map, OUT_BYTES_MAX);
-        write_map(&map, extracted.pairs);
-        write_raw(&map, buffer_slice(&extracted.out));
-        cr_expect_eq(message_scan(buffer_slice(&map)), OK, "%s", hostile_parts[i]);
-        buffer_release(&map);
-        extracted_release(&extracted);
-        buffer_release(&page);
-    }
 }
