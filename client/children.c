@@ -184,12 +184,13 @@ children_tick(struct children *children, int64_t now_ms)
     return next_ms;
 }
 
-/* Exits that another start would not change: usage, configuration, not allowed, no program. */
+/* Exits that another start would not change: usage, configuration, full disk, not allowed, no
+ * program. */
 static bool
 is_final(int code)
 {
-    return code == EXIT_CODE_USAGE || code == EXIT_CODE_CONFIG || code == EXIT_CODE_NOT_ALLOWED ||
-           code == EXIT_NOT_STARTED;
+    return code == EXIT_CODE_USAGE || code == EXIT_CODE_CONFIG || code == EXIT_CODE_DISK_FULL ||
+           code == EXIT_CODE_NOT_ALLOWED || code == EXIT_NOT_STARTED;
 }
 
 static void

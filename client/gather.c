@@ -78,8 +78,9 @@ gather_close(struct gather *gather)
 static enum error
 sink_failed(struct gather *gather, enum error error)
 {
-    snprintf(gather->message, sizeof gather->message, "the results cannot be written: %s",
-             error_text(error));
+    snprintf(gather->message, sizeof gather->message, "the results cannot be written: %s%s",
+             error_text(error),
+             error == ERROR_DISK_FULL ? "; free some space and run the same command again" : "");
     return error;
 }
 

@@ -106,10 +106,10 @@ print_head(const struct slice *fields, struct buffer *out)
     uint64_t workers = field_uint(fields[F_WORKERS], 0, &error);
     bool is_paused = field_bool(fields[F_PAUSED], false, &error);
     bool is_draining = field_bool(fields[F_DRAINING], false, &error);
-    buffer_printf(out, "%sbroker %.*s%s, up %s, %llu worker%s%s%s\n", cli_bold(STDOUT_FILENO),
-                  (int)broker.size, (const char *)broker.data, cli_plain(STDOUT_FILENO),
-                  cli_duration((int64_t)(uptime_ms & INT64_MAX), text), (unsigned long long)workers,
-                  workers == 1 ? "" : "s", is_paused ? ", PAUSED" : "",
+    buffer_printf(out, "%sbroker%s%.*s%s, up %s, %llu worker%s%s%s\n", cli_bold(STDOUT_FILENO),
+                  broker.size > 0 ? " " : "", (int)broker.size, (const char *)broker.data,
+                  cli_plain(STDOUT_FILENO), cli_duration((int64_t)(uptime_ms & INT64_MAX), text),
+                  (unsigned long long)workers, workers == 1 ? "" : "s", is_paused ? ", PAUSED" : "",
                   is_draining ? ", draining" : "");
     return error;
 }

@@ -136,7 +136,8 @@ read_kind(struct totals *totals, enum totals_kind kind, struct slice map)
     for (size_t i = 0; i < count && reader.error == OK; i++) {
         struct slice name = read_string(&reader);
         uint64_t amount = read_uint(&reader);
-        if (reader.error == OK && !totals_add(totals, kind, name, amount)) {
+        /* Names that nothing has come under, such as a host that only waits, say nothing. */
+        if (reader.error == OK && amount > 0 && !totals_add(totals, kind, name, amount)) {
             return ERROR_NO_MEMORY;
         }
     }

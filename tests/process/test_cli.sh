@@ -115,5 +115,73 @@ says '"url":"name:x"'
 check 12 'more than --fail-on 0 allows' thresh run http://127.0.0.1:1/ --fail-on 0 --attempts-max 1
 check 0 '' sh -c 'thresh run -q docs | head -c 1 >/dev/null'
 
+check 7 'the disk is full; free some space' thresh run page.html --output /dev/full
+
+# ---- interrupted and taken up again: 40 pages of one host that answers nobody, one every 100 ms
+i=0
+while [ $i -lt 40 ]; do
+    i=$((i + 1))
+    echo "http://127.0.0.1:1/$i"
+done >slow.urls
+thresh run slow.urls --state slow --output slow.jsonl --gap 100ms --attempts-max 1 --allow-private \
+    >out 2>err &
+run=$!
+while [ ! -s slow.jsonl ]; do
+    kill -0 $run 2>/dev/null || break
+done
+kill -INT $run
+wait $run
+[ $? = 10 ] || fail 'an interrupted run does not exit with 10'
+grep -q 'the same command goes on from here' err || fail 'it is not said how to resume'
+[ "$(wc -l <slow.jsonl)" -lt 40 ] || fail 'the interrupted run was over already'
+check 0 '40 results' thresh run slow.urls --state slow --output slow.jsonl --gap 0 --attempts-max 1 \
+    --allow-private
+[ "$(grep -o '"task":"[^"]*"' slow.jsonl | sort -u | wc -l)" = 40 ] || fail 'the resumed run is not whole'
+
+# ---- the daemons and the other verbs
+thresh broker --listen-feed ipc://f --listen-work ipc://w --listen-collect ipc://c \
+    --listen-control ipc://k --store store --gap 0 --attempts-max 1 2>broker.log &
+broker=$!
+thresh worker --broker-work ipc://w --allow-private 2>worker.log &
+worker=$!
+control='--broker-control ipc://k'
+printf 'http://127.0.0.1:1/\nhttp://bad host/\n' >some.urls
+check 6 'http://bad host/: not accepted' thresh feed some.urls page.html --wait --broker-feed ipc://f
+check 0 '2 results written' thresh collect --until-done --output c.jsonl --broker-collect ipc://c
+check 0 '0 results written' thresh collect --until-done --output c.jsonl --broker-collect ipc://c
+check 0 '' thresh dead $control
+says 'connect_failed'
+check 0 '' thresh dead list --host elsewhere $control
+says 'no dead letters'
+check 0 '1 dead letter retried' thresh dead retry --host 127.0.0.1 $control
+check 0 '1 results written' thresh collect --count 1 --output c.jsonl --broker-collect ipc://c
+check 0 '1 dead letter purged' thresh dead purge --all $control
+check 0 '' thresh status --json $control
+says '"accepted": 3'
+check 0 '' thresh pause $control
+check 0 '' thresh status $control
+says 'PAUSED'
+check 0 '' thresh resume $control
+check 0 '' thresh workers $control
+says 'here'
+check 0 '' thresh hosts $control
+says '127.0.0.1'
+thresh collect --broker-collect ipc://c >out 2>err &
+collect=$!
+until thresh status $control | grep -q 'position [0-9]*, 0 behind, connected'; do
+    kill -0 $collect 2>/dev/null || break
+done
+kill -INT $collect
+wait $collect
+[ $? = 0 ] || fail 'an interrupted collector does not exit with 0'
+kill $worker
+wait $worker
+check 0 '' thresh stop $control
+wait $broker
+[ $? = 0 ] || fail "the broker did not stop in order: $(tail -n 3 broker.log)"
+if grep -l 'Sanitizer\|runtime error' ./*.log s/*.log slow/*.log; then
+    fail 'a daemon has a report of a sanitizer'
+fi
+
 [ "$failures" = 0 ] || exit 1
 echo ok
