@@ -377,7 +377,9 @@ static void
 script_take(struct metadata *metadata, const struct html_document *document, uint32_t node)
 {
     struct slice type = html_attribute(document, node, "type");
-    if (html_name_is(type, "application/ld+json") && document->nodes[node].end > node + 1) {
+    /* In a drawing a script may hold elements. */
+    if (html_name_is(type, "application/ld+json") && document->nodes[node].end > node + 1 &&
+        document->nodes[node + 1].tag == HTML_TAG_TEXT) {
         metadata_read_jsonld(metadata, html_text(document, node + 1));
     }
 }

@@ -545,6 +545,8 @@ Test(extract, metadata_comes_from_the_place_most_trusted)
         {"<script "
          "type=application/ld+json>[[[[{\"@type\":\"Article\",\"headline\":\"deep\"}]]]]</script>",
          "title", "deep"},
+        {"<svg><script type=application/ld+json><g>x</g></script></svg><h1>drawn</h1>", "title",
+         "drawn"},
         {"<html lang=fr><p>1 2 3", "language", "fr"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
