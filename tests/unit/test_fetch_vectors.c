@@ -48,6 +48,9 @@ answer_bytes(struct web_server *server, int fd, const char *path, const char *re
     (void)path;
     (void)request;
     web_send(fd, response.data, response.size);
+    /* Closed only when the client has closed: a request on its way here would meet a reset. */
+    shutdown(fd, SHUT_WR);
+    web_wait_for_close(fd);
     return false;
 }
 
