@@ -179,13 +179,11 @@ block_take(struct page *page, const struct block *block)
     struct feature *feature = &page->features[block->box];
     feature->length += block->length;
     feature->link_length += block->link_length;
-    saturating_add(&feature->blocks, 1);
     bool is_link = (uint64_t)block->link_length * 2 > block->length;
     if (block->kind == BLOCK_HEADING) {
         saturating_add(&feature->link_headings, is_link);
     } else if (block->length >= PROSE_LENGTH_MIN && !is_link) {
         feature->prose += block->length;
-        saturating_add(&feature->paragraphs, 1);
     }
 }
 
@@ -199,11 +197,7 @@ sums_raise(struct page *page)
         to->prose += from->prose;
         to->length += from->length;
         to->link_length += from->link_length;
-        saturating_add(&to->paragraphs, from->paragraphs);
-        saturating_add(&to->blocks, from->blocks);
         saturating_add(&to->link_headings, from->link_headings);
-        saturating_add(&to->images, from->images);
-        saturating_add(&to->images, document->nodes[i].tag == HTML_TAG_IMG);
     }
 }
 

@@ -138,7 +138,6 @@ extract_html(struct result *result)
         .document = &document,
         .title = metadata_text(&metadata, METADATA_TITLE),
         .page_title = metadata_text(&metadata, METADATA_PAGE_TITLE),
-        .description = metadata_text(&metadata, METADATA_DESCRIPTION),
         .kind_hint = metadata_text(&metadata, METADATA_KIND),
         .url = result->input->url,
         .has_date = metadata_text(&metadata, METADATA_PUBLISHED).size > 0,

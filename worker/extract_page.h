@@ -4,8 +4,9 @@
  * The passes run in this order, each a linear walk over arrays:
  *   features  what each element's names say and how much prose is under it   extract_features.c
  *   cuts      which subtrees are furniture, by rules in tables               extract_cuts.c
- *   root      where the content is, and what kind of page this is            extract_root.c
+ *   root      where the content is                                           extract_root.c
  *   labels    which blocks of the root a reader wants                        extract_labels.c
+ * extract_kind.c runs them, once for each way in which the page may be read, and chooses.
  * Metadata and links come from the nodes alone and need none of these.
  *
  * Everything lives in the page's arena, block lists excepted (page_release).
@@ -44,7 +45,6 @@ enum token_class {
     TOKEN_EMBED = 1 << 17, /* an embedded post, which belongs to the text */
     TOKEN_MAIN = 1 << 18,
     TOKEN_QUOTE = 1 << 19,  /* pull quotes */
-    TOKEN_FORUM = 1 << 20,  /* posts of a thread */
     TOKEN_REVIEW = 1 << 22, /* customers' reviews */
     TOKEN_UNSEEN = 1 << 21, /* the hidden attribute or style, not a mere word */
 };
@@ -56,10 +56,7 @@ struct feature {
     uint32_t mass;      /* of that what the cuts have left */
     uint32_t length;    /* of all text under it */
     uint32_t link_length;
-    uint16_t paragraphs; /* blocks of prose under it */
-    uint16_t blocks;
     uint16_t link_headings;
-    uint16_t images;
 };
 
 enum page_kind {
@@ -77,11 +74,10 @@ struct page {
     uint32_t root;
     struct slice title;      /* of the metadata; TITLE blocks are like it */
     struct slice page_title; /* <title>, with the site's name */
-    struct slice description;
-    struct slice kind_hint; /* og:type or the JSON-LD type */
-    struct slice url;       /* its own, may be empty */
-    bool is_product;        /* a loose page about one thing to be bought */
-    bool has_date;          /* metadata says when it was published */
+    struct slice kind_hint;  /* og:type or the JSON-LD type */
+    struct slice url;        /* its own, may be empty */
+    bool is_product;         /* a loose page about one thing to be bought */
+    bool has_date;           /* metadata says when it was published */
     bool has_author;
     bool has_noscript;      /* its text is in <noscript> */
     struct block_list list; /* of the root, labelled */
