@@ -186,6 +186,17 @@ gather_ask(struct gather *gather, int64_t now_ms, int64_t interval_ms)
     collector_ask(gather->collector);
 }
 
+void
+gather_look(struct gather *gather, int64_t now_ms, int64_t interval_ms)
+{
+    if (now_ms - gather->asked_at_ms < interval_ms) {
+        return;
+    }
+    gather->is_asked = false;
+    gather->asked_at_ms = now_ms;
+    collector_ask(gather->collector);
+}
+
 bool
 gather_is_told(const struct gather *gather)
 {

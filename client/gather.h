@@ -37,6 +37,8 @@ MUST_CHECK enum error gather_work(struct gather *gather, int64_t now_ms, int64_t
  */
 void gather_ask(struct gather *gather, int64_t now_ms, int64_t interval_ms);
 bool gather_is_told(const struct gather *gather);
+/* Asks for people's sake, at most every interval_ms, whatever is under way. */
+void gather_look(struct gather *gather, int64_t now_ms, int64_t interval_ms);
 /* Forgets an answer, as the feeder has fed since. */
 void gather_doubt(struct gather *gather);
 

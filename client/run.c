@@ -179,9 +179,12 @@ advance(struct run *run, int64_t now_ms)
             return now_ms;
         }
     }
-    int64_t interval_ms = is_fed ? END_ASK_MS : PROGRESS_ASK_MS;
-    gather_ask(run->gather, now_ms, interval_ms);
-    return now_ms + interval_ms;
+    if (is_fed && gather_is_idle(run->gather)) {
+        gather_ask(run->gather, now_ms, END_ASK_MS);
+        return now_ms + END_ASK_MS;
+    }
+    gather_look(run->gather, now_ms, PROGRESS_ASK_MS);
+    return now_ms + PROGRESS_ASK_MS;
 }
 
 static int64_t
