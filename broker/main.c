@@ -124,7 +124,8 @@ open_store(struct broker *broker, char **ret_message)
     };
     if (settings->store_kind == SETTINGS_STORE_MEMORY)
         return store_open_memory(&options, &broker->store, ret_message);
-    return store_open_lmdb(&options, &broker->store, ret_message);
+    enum error error = store_open_lmdb(&options, &broker->store, ret_message);
+    return error == ERROR_NOT_FOUND ? ERROR_IO : error; /* no such folder: the store's exit code */
 }
 
 static enum error

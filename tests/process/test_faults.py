@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """What is not there, in use, full or broken: one clear line, the right exit code, nothing lost."""
+import json
 import os
 import shutil
 import socket
@@ -8,7 +9,7 @@ import subprocess
 from harness import (FAST, Kit, check, check_ledger, check_once, client, free_ports, read_results,
                      say, wait_for, ROLES)
 
-CONFIG, UNREACHABLE, STORE, DISK_FULL = 3, 4, 5, 7  # exit codes, as in README
+USAGE, CONFIG, UNREACHABLE, STORE, MALFORMED, DISK_FULL = 2, 3, 4, 5, 6, 7  # exit codes of README
 FAST = {name.replace("-", "_"): value for name, value in FAST.items()}
 DISK_MIB = 24
 BALLAST_MIB = 12  # deleted when space is to come back
@@ -19,7 +20,9 @@ def expect_complaint(process, code, *words):
     """The exit code, and one line for a person that has these words in it."""
     process.expect_exit(code)
     program = os.path.basename(process.argv[0]) + ":"
-    lines = [line for line in process.errors().splitlines() if line.startswith(program)]
+    # How far it came is another line's business.
+    lines = [line for line in process.errors().splitlines() if line.startswith(program)
+             and not line.startswith("thresh: fed ") and "results written" not in line]
     check(len(lines) == 1, f"{len(lines)} lines for a person: {process.errors()}")
     missing = [word for word in words if word not in lines[0]]
     check(not missing, f"no {missing} in: {lines[0]}")
@@ -53,9 +56,8 @@ def test_store_in_use():
         kit.broker()  # what kill -9 leaves behind locks nobody out
         strange = kit.directory / "a-file"
         strange.write_text("not a store")
-        process = kit.broker(is_awaited=False, store=strange)
-        expect_complaint(process, process.exit_code(), str(strange))
-        check(process.exit_code() != 0 and strange.read_text() == "not a store", "a file was taken")
+        expect_complaint(kit.broker(is_awaited=False, store=strange), STORE, str(strange))
+        check(strange.read_text() == "not a store", "a file was taken for a store")
 
 
 def test_no_broker():
@@ -70,6 +72,13 @@ def test_no_broker():
         expect_complaint(kit.start("status", [kit.bin / "thresh", "status", "--timeout=500ms",
                                               "--broker-control", kit.endpoints["control"]]),
                          UNREACHABLE, kit.endpoints["control"])
+        for words in (["feed", "--no-such-flag"], ["no-such-verb"], ["collect", "--count=x"]):
+            expect_complaint(kit.start("usage", [kit.bin / "thresh", *words]), USAGE, words[-1][:7])
+        missing = kit.directory / "missing.html"
+        kit.broker()
+        process = kit.feeder(missing)
+        expect_complaint(process, process.exit_code(), str(missing), "o such file")
+        check(process.exit_code() in (USAGE, MALFORMED), "a missing file must not look like success")
 
 
 # ---- disks --------------------------------------------------------------------------------------
@@ -103,7 +112,7 @@ def feed_until_dead(kit, broker):
         if feeder.heard > 0 and len(feeder.unanswered) < 4:
             name = f"name:document {len(names)}"
             number = feeder.send_numbered(client.SUBMIT, {}, [{"url": name, "body": 0}],
-                                          [name.encode() + os.urandom(DOCUMENT_BYTES)])
+                                          [name.encode() + b"." * DOCUMENT_BYTES])
             names[number] = name
         kind, sequence, fields, _, _ = feeder.receive(0.01)
         if kind == client.SUBMITTED and fields["statuses"] == [0]:
@@ -112,6 +121,34 @@ def feed_until_dead(kit, broker):
     wait_for(is_over, "the disk to be full")
     feeder.socket.close()
     return acknowledged
+
+
+def test_full_disk_of_collector():
+    """The output's disk is full: the collector ends, and goes on where it was when there is space."""
+    with Kit() as kit:
+        disk = make_disk(kit) if kit.has("thresh") else None
+        if not disk:
+            say("NOT TRIED: a full disk of a collector needs root, mount and thresh")
+            return
+        ballast = disk / "ballast"
+        ballast.write_bytes(b"\0" * (BALLAST_MIB << 20))
+        kit.broker(**FAST)
+        count = 140
+        items = kit.directory / "items.jsonl"
+        items.write_text("".join(json.dumps({"url": f"name:{i}", "body": f"{i} " + "words " * 20000})
+                                 + "\n" for i in range(count)))
+        kit.python("worker", "work", kit.endpoints["work"], "worker", "0")
+        feeder = kit.python("feeder", "feed", kit.endpoints["feed"], kit.directory / "journal", items)
+        output = disk / "results.jsonl"
+        expect_complaint(kit.collector(output), DISK_FULL, "disk is full")
+        written = len(read_results(output))
+        check(0 < written < count, f"{written} results on the full disk")
+        ballast.unlink()
+        feeder.expect_exit(0)
+        kit.collector(output, "--until-done").expect_exit(0)
+        by_url = check_once(read_results(output))
+        check(len(by_url) == count, f"{len(by_url)} of {count} results")
+        say(f"full disk of a collector: {written} results, and {count} when space is back")
 
 
 def test_full_disk():
@@ -154,7 +191,7 @@ def test_failing_flush():
                                       "-p", str(broker.pid)], is_ours=False)
         tracer.wait_line("attached")
         acknowledged = feed_until_dead(kit, broker)
-        expect_complaint(broker, STORE)
+        expect_complaint(broker, STORE, "cannot write", "Input/output error")
         failed = (kit.directory / "calls").read_text().count("EIO")
         check(failed == 1, f"{failed} flushes were tried after the first one failed")
         kit.broker(**FAST)
@@ -169,4 +206,5 @@ if __name__ == "__main__":
     test_store_in_use()
     test_no_broker()
     test_full_disk()
+    test_full_disk_of_collector()
     test_failing_flush()
