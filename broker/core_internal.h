@@ -19,11 +19,12 @@
 
 #define CORE_BATCHES 8                           /* filling, waiting, applied, and spare */
 #define CORE_BATCH_BYTES_MAX ((size_t)256 << 20) /* of rows; then intake is refused as busy */
-#define CORE_BATCH_BYTES_BUSY ((size_t)64 << 20) /* rows waiting; then intake is refused as busy \
-                                                  */
-#define CORE_TRIM_MAX 4096                       /* results deleted in one batch */
-#define CORE_GRANTS_MAX 2048                     /* leases granted in one turn */
-#define CORE_TASKS_BYTES_MAX ((size_t)8 << 20)   /* of one TASKS message; one body always may */
+#define CORE_BATCH_BYTES_BUSY                                                                  \
+    ((size_t)64 << 20)                         /* rows waiting; then intake is refused as busy \
+                                                */
+#define CORE_TRIM_MAX 4096                     /* results deleted in one batch */
+#define CORE_GRANTS_MAX 2048                   /* leases granted in one turn */
+#define CORE_TASKS_BYTES_MAX ((size_t)8 << 20) /* of one TASKS message; one body always may */
 #define CORE_META_BYTES_MAX 16384
 #define CORE_KEY_BYTES_MAX 256
 #define CORE_REASON_BYTES_MAX 512
@@ -201,6 +202,27 @@ bool core_dispatch(struct core *core, struct core_time time);
 void core_end_lease(struct core *core, uint32_t lease);
 /* The lease ends and its task is ready again, with no attempt counted. */
 void core_release_lease(struct core *core, uint32_t lease);
+
+/* ---- core_ending.c ----------------------------------------------------------------------- */
+/* How an attempt ended, as its worker says or as the broker found. */
+struct ending {
+    uint64_t fence;
+    enum outcome outcome;
+    uint64_t http_status;
+    int64_t retry_after_ms;
+    int64_t since_request_ms; /* -1: no request was made */
+    struct slice location;
+    struct slice reason;
+    struct slice content_type;
+    struct slice language;
+    uint64_t bytes;
+    uint64_t text_bytes;
+    struct slice result; /* data NULL: none */
+    const char *worker;
+};
+/* Ends an attempt: the lease, the host's clocks, the task's next state, the sums. */
+void core_end_attempt(struct core *core, struct core_time time, uint32_t lease,
+                      const struct ending *ending);
 
 /* ---- core_results.c ---------------------------------------------------------------------- */
 void core_results(struct core *core, struct incoming *in);
