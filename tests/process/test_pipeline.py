@@ -121,14 +121,21 @@ def test_daemons(kit, web, urls, inputs):
     say(f"daemons: {len(results)} results, sums equal to a recount")
 
 
+def check_nothing_runs(session):
+    """What has ended and waits for init to take note is nobody's process any more."""
+    listed = subprocess.run(["ps", "-o", "stat=,args=", "-s", str(session)], capture_output=True,
+                            text=True, check=False).stdout.splitlines()
+    left = [line for line in listed if not line.startswith("Z")]
+    check(not left, f"processes are left: {left}")
+
+
 def test_run(kit, web, urls, inputs):
     output = kit.directory / "run.jsonl"
     process = kit.start("run", [kit.bin / "thresh", "run", inputs, f"--gap={GAP_MS}ms",
                                 f"--workers={WORKERS}", "--children=1", "--allow-private",
                                 f"--output={output}"])
     process.expect_exit(0, 120)
-    left = subprocess.run(["pgrep", "-s", str(process.pid)], capture_output=True, check=False)
-    check(left.returncode != 0, f"processes are left: {left.stdout}")
+    check_nothing_runs(process.pid)
     results = read_results(output)
     check_output(results, urls, web)
     summary = process.errors()
