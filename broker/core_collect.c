@@ -89,6 +89,11 @@ core_subscribe(struct core *core, struct incoming *in)
         core_refuse(core, in, "busy", "too many collectors' names");
         return;
     }
+    collector->is_dirty = true; /* a new name is remembered from now on; a copy is answered too */
+    bool is_copy =
+        in->sequence != 0 && collector->peer == in->peer && collector->subscription == in->sequence;
+    if (is_copy)
+        return;
     if (collector->peer != in->peer)
         dismiss(core, collector);
     core_leave_collector(core, in->peer);
@@ -97,7 +102,9 @@ core_subscribe(struct core *core, struct incoming *in)
     collector->peer = in->peer;
     collector->credit = credit > DELIVER_CREDIT_MAX ? DELIVER_CREDIT_MAX : (uint32_t)credit;
     collector->bytes_max = bytes > SIZE_MAX / 2 ? SIZE_MAX / 2 : (size_t)bytes;
-    collector->is_dirty = true; /* a new name is remembered from now on */
+    collector->subscription = in->sequence;
+    collector->number = 0;
+    collector->is_unreachable = false;
     reset_deliveries(collector);
     core_deliver(core);
 }
@@ -175,7 +182,11 @@ send_parcel(struct parcel *parcel)
     struct buffer *table = &core->scratch2;
     buffer_clear(header);
     buffer_clear(table);
-    write_header(header, MESSAGE_DELIVER, parcel->last, 0);
+    write_header(header, MESSAGE_DELIVER, parcel->last, 2);
+    write_string(header, "subscription");
+    write_uint(header, parcel->collector->subscription);
+    write_string(header, "number");
+    write_uint(header, parcel->collector->number + 1);
     write_array(table, parcel->count);
     buffer_append(table, parcel->table.data, parcel->table.size);
     enum error error = buffer_error(header) ? buffer_error(header) : buffer_error(table);
@@ -199,8 +210,8 @@ send_parcel(struct parcel *parcel)
 static bool
 deliver_some(struct core *core, struct collector *collector)
 {
-    if (collector->peer == PEER_NONE || collector->sent >= core->durable_position ||
-        collector->under_way >= collector->credit ||
+    if (collector->peer == PEER_NONE || collector->is_unreachable ||
+        collector->sent >= core->durable_position || collector->under_way >= collector->credit ||
         (collector->under_way > 0 && collector->bytes_under_way >= collector->bytes_max))
         return false;
     struct parcel parcel = {.core = core, .collector = collector, .last = collector->sent};
@@ -219,7 +230,7 @@ deliver_some(struct core *core, struct collector *collector)
     buffer_release(&parcel.table);
     buffer_release(&parcel.bodies);
     if (error == ERROR_NOT_FOUND)
-        collector->peer = PEER_NONE; /* it subscribes again when it is back */
+        collector->is_unreachable = true;
     if (error)
         return false; /* its queue is full: tried again at the next event */
     if (parcel.count == 0) {
@@ -228,6 +239,7 @@ deliver_some(struct core *core, struct collector *collector)
         return false;
     }
     collector->sent = parcel.last;
+    collector->number++;
     return true;
 }
 
@@ -238,6 +250,21 @@ core_deliver(struct core *core)
         while (deliver_some(core, &core->collectors[i]))
             continue;
     }
+}
+
+void
+core_renew_collector(struct core *core, uint32_t peer, struct buffer *out)
+{
+    uint32_t index = peer_at(&core->roster, peer)->collector;
+    struct collector *collector = index == UINT32_MAX ? NULL : &core->collectors[index];
+    write_string(out, "position");
+    write_uint(out, core->durable_position);
+    write_string(out, "subscription");
+    write_uint(out, collector ? collector->subscription : 0);
+    write_string(out, "number");
+    write_uint(out, collector ? collector->number : 0);
+    if (collector)
+        collector->is_unreachable = false; /* from the next turn on */
 }
 
 /* ---- acknowledged ------------------------------------------------------------------------- */
@@ -267,6 +294,7 @@ core_acknowledge(struct core *core, struct incoming *in)
     if (in->sequence > collector->acknowledged)
         collector->acknowledged = in->sequence;
     collector->is_dirty = true; /* also for a copy: its answer may have been lost */
+    collector->is_unreachable = false;
     core_deliver(core);
 }
 

@@ -77,6 +77,9 @@ struct collector {
     uint64_t stored;       /* durable */
     uint64_t sent;
     uint32_t peer; /* PEER_NONE: nobody reads */
+    uint64_t subscription; /* its number, the collector's choice */
+    uint64_t number;       /* messages delivered under it: a hole tells of a lost one */
+    bool is_unreachable;   /* until its peer says something */
     uint32_t credit;
     size_t bytes_max;
     uint32_t under_way;
@@ -236,6 +239,8 @@ void core_expire(struct core *core, struct core_time time);
 void core_subscribe(struct core *core, struct incoming *in);
 void core_acknowledge(struct core *core, struct incoming *in);
 void core_deliver(struct core *core);
+/* The pairs of RENEWED for a collector: position, subscription, number. */
+void core_renew_collector(struct core *core, uint32_t peer, struct buffer *out);
 /* The peer reads no more results; nothing happens to one that reads none. */
 void core_leave_collector(struct core *core, uint32_t peer);
 /* Finds or makes a collector by name. NULL: too many, or no memory. */

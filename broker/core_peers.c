@@ -311,13 +311,11 @@ core_heartbeat(struct core *core, struct incoming *in)
         buffer_append(out, lost.data, lost.size);
         buffer_release(&lost);
     } else {
-        write_header(out, MESSAGE_RENEWED, in->sequence, in->role == ROLE_COLLECT ? 2 : 1);
+        write_header(out, MESSAGE_RENEWED, in->sequence, in->role == ROLE_COLLECT ? 4 : 1);
         write_string(out, "unfinished");
         write_uint(out, unfinished(core));
-        if (in->role == ROLE_COLLECT) {
-            write_string(out, "position");
-            write_uint(out, core->durable_position);
-        }
+        if (in->role == ROLE_COLLECT)
+            core_renew_collector(core, in->peer, out);
     }
     core_send_header(core, in->peer, out);
 }

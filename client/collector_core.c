@@ -15,6 +15,8 @@ struct collector_core {
     uint64_t credit;
     uint64_t bytes;
     bool is_subscribed;
+    uint64_t subscription;   /* number of the last SUBSCRIBE */
+    uint64_t number;         /* of the last DELIVER under it */
     int64_t subscribe_at_ms; /* after a refusal as busy */
     uint64_t taken;          /* the last position given out */
     uint64_t acknowledged;   /* by the owner */
@@ -72,7 +74,8 @@ send_action(struct collector_core *core, enum session_action action,
     if (action == SESSION_SEND_HELLO) {
         session_write_hello(&core->session, 0, &header);
     } else {
-        write_header(&header, MESSAGE_HEARTBEAT, 0, 0);
+        /* Its answer, which has this number, comes after all that was delivered before. */
+        write_header(&header, MESSAGE_HEARTBEAT, core->is_subscribed ? core->subscription : 0, 0);
     }
     return send_header(&header, sender);
 }
@@ -82,7 +85,7 @@ send_subscribe(const struct collector_core *core, const struct session_sender *s
 {
     struct buffer header;
     buffer_init(&header, SESSION_HEADER_BYTES_MAX);
-    write_header(&header, MESSAGE_SUBSCRIBE, 0, 3);
+    write_header(&header, MESSAGE_SUBSCRIBE, core->subscription + 1, 3);
     write_string(&header, "name");
     write_text(&header, slice_string(core->session.name));
     write_string(&header, "credit");
@@ -140,6 +143,8 @@ send_due(struct collector_core *core, int64_t now_ms, const struct session_sende
             return error;
         }
         core->is_subscribed = true;
+        core->subscription++;
+        core->number = 0;
     }
     if (acknowledge_is_due(core, now_ms)) {
         error = send_acknowledge(core, sender);
@@ -179,13 +184,20 @@ collector_core_tick(struct collector_core *core, int64_t now_ms,
 
 /* ---- receiving -------------------------------------------------------------------------- */
 
+/* A message was lost with its connection: the broker starts anew behind what is acknowledged. */
 static void
-session_opened(struct collector_core *core)
+subscribe_again(struct collector_core *core)
 {
     core->is_subscribed = false;
     core->said = 0;
     core->delivered = 0;
     core->subscribe_at_ms = 0;
+}
+
+static void
+session_opened(struct collector_core *core)
+{
+    subscribe_again(core);
     if (strcmp(core->store, core->session.limits.store) == 0) {
         return;
     }
@@ -201,10 +213,12 @@ session_opened(struct collector_core *core)
 static enum error
 renewed_received(struct collector_core *core, struct session_header *header)
 {
-    static const char *const names[] = {"position", "unfinished", NULL};
+    static const char *const names[] = {"position", "unfinished", "subscription", "number", NULL};
     enum {
         F_POSITION,
         F_UNFINISHED,
+        F_SUBSCRIPTION,
+        F_NUMBER,
         F_COUNT
     };
     struct slice fields[F_COUNT];
@@ -212,11 +226,17 @@ renewed_received(struct collector_core *core, struct session_header *header)
     read_pairs(&header->pairs, header->pair_count, names, fields);
     uint64_t position = field_uint(fields[F_POSITION], core->newest, &error);
     uint64_t unfinished = field_uint(fields[F_UNFINISHED], 0, &error);
+    uint64_t subscription = field_uint(fields[F_SUBSCRIPTION], core->subscription, &error);
+    uint64_t number = field_uint(fields[F_NUMBER], core->number, &error);
     if (error == OK) {
         error = reader_finish(&header->pairs);
     }
     if (error != OK) {
         return error;
+    }
+    if (core->is_subscribed && header->sequence == core->subscription &&
+        (subscription != core->subscription || number > core->number)) {
+        subscribe_again(core);
     }
     core->newest = position;
     if (fields[F_UNFINISHED].data != NULL && unfinished <= INT64_MAX) {
@@ -268,6 +288,31 @@ delivery_open(const struct collector_core *core, const struct slice *frames, siz
     return error;
 }
 
+/* Whether a DELIVER is the next of this subscription. One of an earlier subscription and a second
+ * copy are nothing new; a hole tells of a message that was lost. */
+static enum error
+is_next(struct collector_core *core, struct session_header *header, bool *ret_is_next)
+{
+    static const char *const names[] = {"subscription", "number", NULL};
+    struct slice fields[2];
+    enum error error = OK;
+    read_pairs(&header->pairs, header->pair_count, names, fields);
+    uint64_t subscription = field_uint(fields[0], core->subscription, &error);
+    uint64_t number = field_uint(fields[1], core->number + 1, &error);
+    if (error == OK) {
+        error = reader_finish(&header->pairs);
+    }
+    if (error != OK) {
+        return error;
+    }
+    bool is_current = core->is_subscribed && subscription == core->subscription;
+    if (is_current && number > core->number + 1) {
+        subscribe_again(core);
+    }
+    *ret_is_next = is_current && number == core->number + 1;
+    return OK;
+}
+
 static enum error
 message_received(struct collector_core *core, struct session_header *header,
                  const struct slice *frames, size_t frame_count, bool *ret_is_delivery,
@@ -283,9 +328,15 @@ message_received(struct collector_core *core, struct session_header *header,
         return ERROR_PROTOCOL;
     }
     uint64_t last = 0;
-    enum error error = delivery_open(core, frames, frame_count, ret_delivery, &last);
+    bool is_wanted = false;
+    enum error error = is_next(core, header, &is_wanted);
+    if (error != OK || !is_wanted) {
+        return error;
+    }
+    error = delivery_open(core, frames, frame_count, ret_delivery, &last);
     if (error == OK) {
         *ret_is_delivery = true;
+        core->number++;
         core->delivered = last > core->delivered ? last : core->delivered;
     }
     return error;

@@ -200,6 +200,7 @@ Test(collector_core, positions_start_anew_with_another_store)
     deliver(&bench, (uint64_t[]){50}, 1);
     say(&bench, MESSAGE_REFUSED, 0, "hello_first");
     welcome(&bench, "bbbbbbbb", 30);
+    tick(&bench, 30);
     deliver(&bench, (uint64_t[]){1}, 1);
     cr_assert_eq(bench.row_count, 1);
     collector_core_destroy(bench.core);
@@ -294,4 +295,90 @@ Test(collector_core, refuses_deliveries_that_are_not_well_formed)
     }
     cr_assert_eq(collector_core_taken(bench.core), 0);
     collector_core_destroy(bench.core);
+}
+
+/* A DELIVER of one position, with its place among those of a subscription. */
+static void
+deliver_numbered(struct bench *bench, uint64_t subscription, uint64_t number, uint64_t position)
+{
+    struct buffer header;
+    struct buffer table;
+    struct slice frames[3];
+    struct collector_delivery delivery;
+    struct collector_row row;
+    bool is_delivery = false;
+    buffer_init(&header, 1000);
+    buffer_init(&table, 1000);
+    write_header(&header, MESSAGE_DELIVER, position, 2);
+    write_string(&header, "subscription");
+    write_uint(&header, subscription);
+    write_string(&header, "number");
+    write_uint(&header, number);
+    write_array(&table, 1);
+    write_array(&table, 2);
+    write_uint(&table, position);
+    write_string(&table, "aaaaaaaa0000000001");
+    frames[0] = buffer_slice(&header);
+    frames[1] = buffer_slice(&table);
+    frames[2] = slice_of("\x80", 1);
+    cr_assert_eq(collector_core_receive(bench->core, frames, 3, 1, &is_delivery, &delivery), OK);
+    bench->row_count = 0;
+    while (is_delivery && collector_core_next(bench->core, &delivery, &row))
+        bench->row_count++;
+    buffer_release(&header);
+    buffer_release(&table);
+}
+
+Test(collector_core, a_hole_in_the_numbers_makes_it_subscribe_again)
+{
+    struct bench bench;
+    bench_open(&bench);
+    uint64_t first = bench.sequences[0];
+    deliver_numbered(&bench, first, 1, 10);
+    cr_expect_eq(bench.row_count, 1u);
+    deliver_numbered(&bench, first, 1, 10);
+    cr_expect_eq(bench.row_count, 0u, "a copy is nothing new");
+    deliver_numbered(&bench, first, 3, 12); /* the second was lost with 11 */
+    cr_expect_eq(bench.row_count, 0u);
+    cr_expect_eq(collector_core_taken(bench.core), 10u);
+    tick(&bench, 2);
+    cr_assert_eq(bench.sent_count, 1u);
+    cr_expect_eq(bench.types[0], MESSAGE_SUBSCRIBE);
+    cr_expect_eq(bench.sequences[0], first + 1);
+    deliver_numbered(&bench, first, 4, 13);
+    cr_expect_eq(bench.row_count, 0u, "of the subscription before");
+    deliver_numbered(&bench, first + 1, 1, 11);
+    cr_expect_eq(bench.row_count, 1u);
+    collector_core_destroy(bench.core);
+}
+
+Test(collector_core, an_answer_that_names_a_later_message_makes_it_subscribe_again)
+{
+    static const struct {
+        uint64_t subscription;
+        uint64_t number;
+        bool is_lost;
+    } cases[] = {{1, 1, false}, {1, 2, true}, {0, 0, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct bench bench;
+        struct buffer header;
+        bench_open(&bench);
+        cr_assert_eq(bench.sequences[0], 1u);
+        deliver_numbered(&bench, 1, 1, 10);
+        tick(&bench, 1000);
+        cr_assert_eq(bench.types[0], MESSAGE_HEARTBEAT);
+        buffer_init(&header, 1000);
+        write_header(&header, MESSAGE_RENEWED, bench.sequences[0], 3);
+        write_string(&header, "position");
+        write_uint(&header, 10);
+        write_string(&header, "subscription");
+        write_uint(&header, cases[i].subscription);
+        write_string(&header, "number");
+        write_uint(&header, cases[i].number);
+        receive(&bench, &header, 1000);
+        tick(&bench, 1001);
+        cr_expect_eq(bench.sent_count > 0 && bench.types[0] == MESSAGE_SUBSCRIBE, cases[i].is_lost,
+                     "case %zu", i);
+        collector_core_destroy(bench.core);
+    }
 }
