@@ -40,6 +40,14 @@ static const struct token_rule token_rules[] = {
 /* On a product's page what others say of it, and other products, may outweigh it. */
 #define PRODUCT_EXTRA_SHARE_MAX 0.8
 
+/* Of a page of lists the prose says little: what has this share of the text outside menus, footers
+ * and hidden parts is no furniture, whatever its name; nor are like siblings that have it together.
+ */
+#define LOOSE_TEXT_SHARE_MIN 0.4
+#define LOOSE_GUARDED                                                                      \
+    (TOKEN_SHARE | TOKEN_RELATED | TOKEN_AD | TOKEN_COMMENT | TOKEN_META | TOKEN_CAPTION | \
+     TOKEN_HIDE | TOKEN_SIDE | TOKEN_FORM | TOKEN_PAY | TOKEN_FILTER | TOKEN_HEAD | TOKEN_QUOTE)
+
 /* Who wrote a post and when: said again with each post of a thread. */
 #define THREAD_META_SHARE_MAX 0.05
 
@@ -145,6 +153,15 @@ is_cut_by_tokens(uint32_t tokens, double share, bool is_loose)
 }
 
 static bool
+is_most_of_text(const struct page *page, uint32_t node)
+{
+    const struct feature *feature = &page->features[node];
+    return !(feature->tokens & ~(uint32_t)LOOSE_GUARDED &
+             (TOKEN_NAV | TOKEN_FOOT | TOKEN_UNSEEN | TOKEN_COOKIE)) &&
+           (double)feature->length >= LOOSE_TEXT_SHARE_MIN * page->open_length;
+}
+
+static bool
 is_cut(const struct page *page, uint32_t node, bool is_loose)
 {
     const struct feature *feature = &page->features[node];
@@ -161,7 +178,7 @@ is_cut(const struct page *page, uint32_t node, bool is_loose)
     if (page->kind == PAGE_FORUM && tokens & TOKEN_META && share < THREAD_META_SHARE_MAX) {
         return true;
     }
-    if (tag == HTML_TAG_BODY || tag == HTML_TAG_HTML) {
+    if (tag == HTML_TAG_BODY || tag == HTML_TAG_HTML || (is_loose && is_most_of_text(page, node))) {
         return false;
     }
     if (page->kind == PAGE_ARTICLE && tokens & TOKEN_COMMENT && share < COMMENTS_SHARE_MAX &&
@@ -254,12 +271,29 @@ mass_count(struct page *page)
     }
 }
 
+/* Length of the text outside menus, footers and hidden parts. */
+static uint32_t
+open_length(const struct page *page)
+{
+    const struct html_document *document = page->document;
+    uint32_t closed = 0;
+    for (uint32_t i = document->body + 1; i < document->nodes[document->body].end;) {
+        bool is_closed = page->features[i].tokens & (TOKEN_NAV | TOKEN_FOOT | TOKEN_UNSEEN) ||
+                         document->nodes[i].tag == HTML_TAG_FOOTER;
+        closed += is_closed ? page->features[i].length : 0;
+        i = is_closed ? document->nodes[i].end : i + 1;
+    }
+    uint32_t all = page->features[document->body].length;
+    return all > closed ? all - closed : 0;
+}
+
 void
 page_cut(struct page *page, enum page_kind kind)
 {
     const struct html_document *document = page->document;
     uint32_t body_end = 0; /* of the article's body that the walk is in */
     page_cut_always(page);
+    page->open_length = open_length(page);
     for (uint32_t i = 1; i < document->node_count;) {
         unsigned tag = document->nodes[i].tag;
         if (!page->is_skipped[i] && tag != HTML_TAG_TEXT && is_cut(page, i, kind != PAGE_ARTICLE)) {

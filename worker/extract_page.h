@@ -72,6 +72,7 @@ struct page {
     uint8_t *is_skipped;      /* one for each node; 1: cut */
     enum page_kind kind;
     uint32_t root;
+    uint32_t open_length; /* of the text outside menus, footers and hidden parts */
     struct slice title;      /* of the metadata; TITLE blocks are like it */
     struct slice page_title; /* <title>, with the site's name */
     struct slice kind_hint;  /* og:type or the JSON-LD type */

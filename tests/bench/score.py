@@ -1,13 +1,19 @@
 #!/usr/bin/env python3
 """Scores the extractor on pages with known content.
 
-usage: score.py EXTRACT_JSON [DATA [SCORER]] [-- OPTIONS OF THE SCORER]
+usage: score.py [--folds] EXTRACT_JSON [DATA [SCORER]] [-- OPTIONS OF THE SCORER]
+
+--folds splits the pages into five by a hash of their names and prints F1 of each fifth: a rule
+holds in general when it helps on nearly all of them.
 
 EXTRACT_JSON is the built program of that name. DATA holds aeb/ and wcxb/ (../shared/data/extraction
 beside the project by default), SCORER is score-extraction (../shared/tools). Outputs are left in a
 temporary folder, whose name is printed.
 """
 import gzip
+import hashlib
+import importlib.machinery
+import importlib.util
 import json
 import lzma
 import os
@@ -44,18 +50,49 @@ def extract(program, data, name, truth, folder):
     return {row.pop("id"): row for row in rows}
 
 
-def fields(truth, output):
-    """Share of the pages whose title and date are known where ours are the same."""
-    def plain(text):
-        return "".join(c for c in text.lower() if c.isalnum())
+def plain(text):
+    return "".join(c for c in (text or "").lower() if c.isalnum())
 
-    title = [plain(row["title"]) == plain(output.get(page, {}).get("title", ""))
-             for page, row in truth.items() if row.get("title")]
-    date = [row["date"] == output.get(page, {}).get("published", "")[:10]
-            for page, row in truth.items() if row.get("date")]
-    for name, hits in (("title", title), ("date", date)):
+
+def author_right(name, ours):
+    """The name alone is among ours, or ours together are what the truth has in one line."""
+    return plain(name) in [plain(author) for author in ours] + [plain("".join(ours))]
+
+
+def fields(truth, output):
+    """Share of the pages whose title, date and author are known where ours are the same."""
+    def ours(page, name):
+        return output.get(page, {}).get(name) or ""
+
+    rights = {
+        "title": [plain(row["title"]) == plain(ours(page, "title"))
+                  for page, row in truth.items() if row.get("title")],
+        "date": [row["date"] == ours(page, "published")[:10]
+                 for page, row in truth.items() if row.get("date")],
+        "author": [author_right(row["author"], ours(page, "authors") or [])
+                   for page, row in truth.items() if row.get("author")],
+    }
+    for name, hits in rights.items():
         if hits:
             print(f"{name:<10} {sum(hits) / len(hits):.4f} of {len(hits)}")
+
+
+FOLDS = 5
+
+
+def folds(scorer_path, metric, truth, output):
+    """F1 of each fifth of the pages, as the scorer counts it."""
+    loader = importlib.machinery.SourceFileLoader("scorer", scorer_path)
+    scorer = importlib.util.module_from_spec(importlib.util.spec_from_loader("scorer", loader))
+    was_writing, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    loader.exec_module(scorer)
+    sys.dont_write_bytecode = was_writing
+    score = scorer.shingle_page if metric == "shingle" else scorer.word_page
+    parts = [[] for _ in range(FOLDS)]
+    for page, row in truth.items():
+        fold = int(hashlib.sha256(page.encode()).hexdigest(), 16) % FOLDS
+        parts[fold].append(score(scorer.body(row), scorer.body(output.get(page))))
+    print("folds F1  ", " ".join(f"{scorer.totals(part, metric)['F1']:.4f}" for part in parts))
 
 
 def main():
@@ -63,6 +100,8 @@ def main():
     if "--" in arguments:
         at = arguments.index("--")
         arguments, options = arguments[:at], arguments[at + 1:]
+    with_folds = "--folds" in arguments
+    arguments = [argument for argument in arguments if argument != "--folds"]
     if not arguments:
         sys.exit(__doc__)
     data = arguments[1] if len(arguments) > 1 else os.path.join(SHARED, "data", "extraction")
@@ -79,6 +118,8 @@ def main():
         print(f"--- {name}", flush=True)
         subprocess.run([sys.executable, scorer, "-m", metric, *options, path, result], check=True)
         fields(truth, output)
+        if with_folds:
+            folds(scorer, metric, truth, output)
 
 
 main()
