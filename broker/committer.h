@@ -36,7 +36,8 @@ void committer_submit(struct committer *committer, const struct store_batch *bat
                       uint64_t number);
 
 struct committer_status {
-    uint64_t applied; /* batches up to this number were applied: their memory is the caller's again */
+    uint64_t
+        applied; /* batches up to this number were applied: their memory is the caller's again */
     uint64_t durable; /* batches up to this number are durable */
     enum error error; /* sticky: what stopped it */
 };

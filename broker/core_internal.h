@@ -76,7 +76,7 @@ struct collector {
     uint64_t acknowledged; /* in memory; on the disk with the next batch */
     uint64_t stored;       /* durable */
     uint64_t sent;
-    uint32_t peer; /* PEER_NONE: nobody reads */
+    uint32_t peer;         /* PEER_NONE: nobody reads */
     uint64_t subscription; /* its number, the collector's choice */
     uint64_t number;       /* messages delivered under it: a hole tells of a lost one */
     bool is_unreachable;   /* until its peer says something */

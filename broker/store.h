@@ -96,7 +96,7 @@ enum store_sync {
 };
 
 struct store_options {
-    const char *path;  /* a directory; made when absent; NULL for memory */
+    const char *path;   /* a directory; made when absent; NULL for memory */
     uint64_t bytes_max; /* of the file, sparse */
     enum store_sync sync;
     bool is_read_only; /* for tools beside a running broker */
@@ -105,7 +105,8 @@ struct store_options {
 /*
  * ERROR_LOCKED: another broker has it. ERROR_CORRUPT: its head cannot be trusted. ERROR_VERSION:
  * made by another version. ERROR_DISK_FULL, ERROR_NOT_ALLOWED, ERROR_IO, ERROR_NO_MEMORY.
- * *ret_message (may be NULL; else malloc'd, for the caller to free) says what happened and what to do.
+ * *ret_message (may be NULL; else malloc'd, for the caller to free) says what happened and what to
+ * do.
  */
 MUST_CHECK enum error store_open_lmdb(const struct store_options *options, struct store **ret_store,
                                       char **ret_message);
@@ -150,7 +151,7 @@ MUST_CHECK enum error store_read(struct store *store, enum store_table table, co
 
 struct store_usage {
     uint64_t rows[STORE_TABLE_COUNT];
-    uint64_t bytes_used;   /* pages in use */
+    uint64_t bytes_used; /* pages in use */
     uint64_t bytes_max;
     uint64_t corrupt_rows; /* seen since the start */
     uint64_t commits;

@@ -31,7 +31,8 @@ enum loop_events {
 
 typedef void loop_ready_fn(void *context, int events);
 typedef void loop_signal_fn(void *context, int signal);
-/* Does what is due at now_ms; returns when it wants to be called again (LOOP_NEVER: not by time). */
+/* Does what is due at now_ms; returns when it wants to be called again (LOOP_NEVER: not by time).
+ */
 typedef int64_t loop_tick_fn(void *context, int64_t now_ms);
 typedef void loop_wake_fn(void *context);
 

@@ -37,9 +37,9 @@ struct url {
     char text[URL_BYTES_MAX + 1];
     size_t size;
     enum url_scheme scheme;
-    struct slice host; /* without port; IPv6 with its brackets; empty for file */
-    uint16_t port;     /* always set for http and https */
-    struct slice path; /* from the first slash, without query */
+    struct slice host;  /* without port; IPv6 with its brackets; empty for file */
+    uint16_t port;      /* always set for http and https */
+    struct slice path;  /* from the first slash, without query */
     struct slice query; /* without the question mark; data NULL when there is none */
 };
 

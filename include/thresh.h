@@ -30,8 +30,8 @@ enum thresh_error {
     THRESH_ERROR_UNREACHABLE = -3, /* the broker did not answer in timeout_ms */
     THRESH_ERROR_REFUSED = -4,     /* the broker refuses this peer */
     THRESH_ERROR_PROTOCOL = -5,
-    THRESH_ERROR_FULL = -6,   /* too much unanswered: call thresh_feeder_poll() first */
-    THRESH_ERROR_TIMEOUT = -7, /* nothing happened in the time given */
+    THRESH_ERROR_FULL = -6,       /* too much unanswered: call thresh_feeder_poll() first */
+    THRESH_ERROR_TIMEOUT = -7,    /* nothing happened in the time given */
     THRESH_ERROR_TAKEN_OVER = -8, /* another process collects under this name now */
     THRESH_ERROR_IO = -9,
 };
@@ -44,29 +44,29 @@ const char *thresh_version(void);
 struct thresh_feeder;
 
 struct thresh_feeder_options {
-    const char *endpoint;  /* NULL: tcp://127.0.0.1:5701 */
-    const char *name;      /* for people; may be NULL */
-    const char *spool;     /* a file that keeps the identity and unanswered submits over a restart
-                              of the feeder, so that nothing is fed twice; NULL: none */
-    int timeout_ms;        /* for the broker to answer; 0: 10,000 */
-    int batch_max;         /* items a message; 0: 256 */
-    int window_max;        /* unanswered messages; 0: 64 */
+    const char *endpoint; /* NULL: tcp://127.0.0.1:5701 */
+    const char *name;     /* for people; may be NULL */
+    const char *spool;    /* a file that keeps the identity and unanswered submits over a restart
+                             of the feeder, so that nothing is fed twice; NULL: none */
+    int timeout_ms;       /* for the broker to answer; 0: 10,000 */
+    int batch_max;        /* items a message; 0: 256 */
+    int window_max;       /* unanswered messages; 0: 64 */
 };
 
 /* One task; zero what is not needed. All pointers are read during the call only. */
 struct thresh_item {
-    const char *url;          /* what to fetch, or the name of the document */
-    const void *body;         /* a document's bytes; NULL: fetch the URL */
+    const char *url;  /* what to fetch, or the name of the document */
+    const void *body; /* a document's bytes; NULL: fetch the URL */
     size_t body_size;
     const char *content_type; /* of the document; NULL: sniffed */
     const char *key;          /* identity instead of the URL; NULL: none */
     const char *host;         /* key of politeness; NULL: the URL's host */
     const void *meta;         /* a msgpack map that comes back in the result */
     size_t meta_size;
-    int priority;             /* 0: the default (4); 1 to 10 stand for 0 (first) to 9 (last) */
-    int again;                /* take it even if it is known */
-    int64_t not_before_ms;    /* wall clock in ms; 0: now */
-    uint64_t token;           /* the caller's; comes back with the status */
+    int priority;          /* 0: the default (4); 1 to 10 stand for 0 (first) to 9 (last) */
+    int again;             /* take it even if it is known */
+    int64_t not_before_ms; /* wall clock in ms; 0: now */
+    uint64_t token;        /* the caller's; comes back with the status */
 };
 
 enum thresh_status {
