@@ -13,6 +13,7 @@
 #include <zmq.h>
 
 #include "common/message.h"
+#include "common/socket_curve.h"
 
 /* The reliability document, section 2, gives the reasons for each. */
 #define SOCKET_HANDSHAKE_MS 5000
@@ -37,6 +38,7 @@ struct socket_context {
 struct socket {
     void *handle;
     enum socket_role role;
+    bool has_users;           /* a ROUTER with keys */
     size_t message_bytes_max; /* of all frames together */
     zmq_msg_t *outgoing;      /* scratch of socket_send, kept between calls */
     size_t outgoing_capacity;
@@ -49,6 +51,7 @@ struct parts {
     size_t capacity;
     zmq_msg_t *messages;
     struct slice *slices; /* of all, the peer's too; made when all are there */
+    char user[KEY_TEXT_BYTES + 1];
 };
 
 struct socket_context *
@@ -136,6 +139,9 @@ set_options(void *handle, const struct socket_options *options)
         zmq_setsockopt(handle, ZMQ_MAXMSGSIZE, &frame_bytes_max, sizeof frame_bytes_max) != 0) {
         return false;
     }
+    if (options->keys != NULL && !socket_curve_set(handle, options)) {
+        return false;
+    }
     if (options->role == SOCKET_ROUTER) {
         return set_integers(handle, router, sizeof router / sizeof router[0]);
     }
@@ -152,6 +158,7 @@ socket_create(struct socket_context *context, const struct socket_options *optio
         return NULL;
     }
     socket->role = options->role;
+    socket->has_users = options->role == SOCKET_ROUTER && options->keys != NULL;
     socket->message_bytes_max = options->message_bytes_max * SOCKET_MESSAGE_FACTOR;
     socket->handle =
         zmq_socket(context->handle, options->role == SOCKET_ROUTER ? ZMQ_ROUTER : ZMQ_DEALER);
@@ -281,6 +288,12 @@ check_ipc_path(const char *path)
     }
     /* EAGAIN: somebody listens and has no room. */
     return !failed || number == EAGAIN ? ERROR_EXISTS : error_of_errno(number);
+}
+
+bool
+socket_endpoint_is_tcp(const char *endpoint)
+{
+    return after_scheme(endpoint, "tcp://") != NULL;
 }
 
 enum error
@@ -485,6 +498,7 @@ point_message(const struct socket *socket, struct parts *parts, struct socket_me
     }
     bool is_router = socket->role == SOCKET_ROUTER;
     message->internal = parts;
+    message->user = slice_string(parts->user);
     message->peer = is_router ? parts->slices[0] : slice_of(NULL, 0);
     message->frames = parts->slices + (is_router ? 1 : 0);
     message->frame_count = parts->count - (is_router ? 1 : 0);
@@ -518,6 +532,9 @@ receive_parts(struct socket *socket, struct parts *parts)
             return parts->count == 0 && error == OK ? received : ERROR_IO;
         }
         is_more = zmq_msg_more(&part) != 0;
+        if (!is_more && socket->has_users) {
+            socket_curve_user(&part, parts->user);
+        }
         bytes += error == OK ? zmq_msg_size(&part) : 0;
         if (error == OK && (parts->count == peer_count + MESSAGE_FRAMES_MAX ||
                             bytes > socket->message_bytes_max + SOCKET_PEER_BYTES_MAX)) {

@@ -21,6 +21,7 @@
 
 #define SOCKET_PEER_BYTES_MAX 255
 
+struct keys;
 struct socket_context;
 struct socket;
 
@@ -35,12 +36,17 @@ struct socket_options {
     bool is_ipv6;
     int reconnect_ms;     /* first wait; 0: 100 ms */
     int reconnect_max_ms; /* 0: 30,000 ms; doubling with jitter between */
+    /* CURVE: a ROUTER's own pair; a DEALER's, with the broker's key. NULL: none, as for ipc, whose
+     * other end has none either. Copied; a socket that cannot have it is not made. */
+    const struct keys *keys;
+    const char *zap_domain; /* ROUTER with keys: what the ZAP handler is asked for; not empty */
 };
 
 /* One frame of a message. After socket_receive it points into the message, which lives until
  * socket_message_release(). */
 struct socket_message {
-    struct slice peer;    /* ROUTER: the routing id; DEALER: empty */
+    struct slice peer; /* ROUTER: the routing id; DEALER: empty */
+    struct slice user; /* ROUTER with keys: the sender's public key, as its handshake proved it */
     struct slice *frames; /* frame 0 is the header */
     size_t frame_count;
     void *internal;
@@ -82,5 +88,8 @@ void socket_message_release(struct socket_message *message);
 
 /* For common/loop.c only: libzmq's handle. */
 void *socket_handle(struct socket *socket);
+
+/* Whether what is said to an endpoint may cross a network, so that keys are for it. */
+bool socket_endpoint_is_tcp(const char *endpoint);
 
 #endif
