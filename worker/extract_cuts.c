@@ -44,9 +44,6 @@ static const struct token_rule token_rules[] = {
  * and hidden parts is no furniture, whatever its name; nor are like siblings that have it together.
  */
 #define LOOSE_TEXT_SHARE_MIN 0.4
-#define LOOSE_GUARDED                                                                      \
-    (TOKEN_SHARE | TOKEN_RELATED | TOKEN_AD | TOKEN_COMMENT | TOKEN_META | TOKEN_CAPTION | \
-     TOKEN_HIDE | TOKEN_SIDE | TOKEN_FORM | TOKEN_PAY | TOKEN_FILTER | TOKEN_HEAD | TOKEN_QUOTE)
 
 /* Who wrote a post and when: said again with each post of a thread. */
 #define THREAD_META_SHARE_MAX 0.05
@@ -152,13 +149,21 @@ is_cut_by_tokens(uint32_t tokens, double share, bool is_loose)
     return false;
 }
 
+/* May the share of the text save it? Menus, footers, hidden parts and dialogs are large at times.
+ */
+static bool
+is_guarded(uint32_t tokens)
+{
+    return !(tokens & (TOKEN_NAV | TOKEN_FOOT | TOKEN_UNSEEN | TOKEN_COOKIE));
+}
+
 static bool
 is_most_of_text(const struct page *page, uint32_t node)
 {
     const struct feature *feature = &page->features[node];
-    return !(feature->tokens & ~(uint32_t)LOOSE_GUARDED &
-             (TOKEN_NAV | TOKEN_FOOT | TOKEN_UNSEEN | TOKEN_COOKIE)) &&
-           (double)feature->length >= LOOSE_TEXT_SHARE_MIN * page->open_length;
+    return is_guarded(feature->tokens) &&
+           ((feature->tokens & (TOKEN_ITEM | TOKEN_AD)) == TOKEN_ITEM ||
+            (double)feature->length >= LOOSE_TEXT_SHARE_MIN * page->open_length);
 }
 
 static bool
@@ -247,6 +252,43 @@ cards_cut(struct page *page, uint32_t parent, bool is_in_body)
     }
 }
 
+/* Marks the children of one element that are alike and together have most of the text. */
+static void
+items_mark(struct page *page, uint32_t parent)
+{
+    const struct html_node *nodes = page->document->nodes;
+    struct card_group groups[CARD_KEYS_MAX];
+    size_t group_count = 0;
+    double length_min = LOOSE_TEXT_SHARE_MIN * page->open_length;
+    if (page->features[parent].length < length_min) {
+        return;
+    }
+    for (uint32_t i = parent + 1; i < nodes[parent].end; i = nodes[i].end) {
+        size_t at = 0;
+        while (at < group_count && groups[at].key != page->features[i].class_key) {
+            at++;
+        }
+        if (nodes[i].tag == HTML_TAG_TEXT || page->features[i].length == 0 || at == CARD_KEYS_MAX) {
+            continue;
+        }
+        if (at == group_count) {
+            groups[group_count++] = (struct card_group){.key = page->features[i].class_key};
+        }
+        groups[at].count++;
+        groups[at].prose += page->features[i].length;
+    }
+    for (size_t at = 0; at < group_count; at++) {
+        if (groups[at].count < CARDS_MIN || (double)groups[at].prose < length_min) {
+            continue;
+        }
+        for (uint32_t i = parent + 1; i < nodes[parent].end; i = nodes[i].end) {
+            if (page->features[i].class_key == groups[at].key) {
+                page->features[i].tokens |= TOKEN_ITEM;
+            }
+        }
+    }
+}
+
 static bool
 may_hold_cards(unsigned tag)
 {
@@ -306,6 +348,9 @@ page_cut(struct page *page, enum page_kind kind)
         if (page->features[i].tokens & TOKEN_STRONG && i >= body_end &&
             share_of(page, i) >= BODY_SHARE_MIN) {
             body_end = document->nodes[i].end;
+        }
+        if (kind != PAGE_ARTICLE && may_hold_cards(tag)) {
+            items_mark(page, i);
         }
         if (kind == PAGE_ARTICLE && may_hold_cards(tag)) {
             cards_cut(page, i, i < body_end);

@@ -45,6 +45,7 @@ enum token_class {
     TOKEN_EMBED = 1 << 17, /* an embedded post, which belongs to the text */
     TOKEN_MAIN = 1 << 18,
     TOKEN_QUOTE = 1 << 19,  /* pull quotes */
+    TOKEN_ITEM = 1 << 20,   /* one of a list that is most of the page; no word says that */
     TOKEN_REVIEW = 1 << 22, /* customers' reviews */
     TOKEN_UNSEEN = 1 << 21, /* the hidden attribute or style, not a mere word */
 };
@@ -72,7 +73,7 @@ struct page {
     uint8_t *is_skipped;      /* one for each node; 1: cut */
     enum page_kind kind;
     uint32_t root;
-    uint32_t open_length; /* of the text outside menus, footers and hidden parts */
+    uint32_t open_length;    /* of the text outside menus, footers and hidden parts */
     struct slice title;      /* of the metadata; TITLE blocks are like it */
     struct slice page_title; /* <title>, with the site's name */
     struct slice kind_hint;  /* og:type or the JSON-LD type */

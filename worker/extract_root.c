@@ -9,6 +9,7 @@
 
 #define STRONG_PROSE_MIN 250
 #define STRONG_SHARE_MIN 0.4
+#define MAIN_TEXT_SHARE_MIN 0.25 /* of the text outside menus and footers */
 #define STEP_SHARE 0.78
 #define STEP_SHARE_NAMED 0.62
 
@@ -145,8 +146,8 @@ main_root(const struct page *page)
             best = i;
         }
     }
-    uint32_t all = page->features[document->body].length;
-    if (best != 0 && (double)page->features[best].length >= 0.35 * all) {
+    uint32_t all = page->open_length;
+    if (best != 0 && (double)page->features[best].length >= MAIN_TEXT_SHARE_MIN * all) {
         return best;
     }
     return document->body;
