@@ -7,18 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_CHUNK_BYTES ((size_t)65536) /* a plain page's objects fit in a few */
+#include "common/sanitizer.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ARENA_CHUNK_PER_OBJECT true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ARENA_CHUNK_PER_OBJECT true
-#endif
-#endif
-#ifndef ARENA_CHUNK_PER_OBJECT
-#define ARENA_CHUNK_PER_OBJECT false
-#endif
+#define ARENA_CHUNK_BYTES ((size_t)65536) /* a plain page's objects fit in a few */
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -69,7 +60,7 @@ arena_release(struct arena *arena)
 void
 arena_clear(struct arena *arena)
 {
-    struct arena_chunk *kept = ARENA_CHUNK_PER_OBJECT ? NULL : arena->chunks;
+    struct arena_chunk *kept = IS_SANITIZED ? NULL : arena->chunks;
 
     /* One page with a huge object must not keep that much memory for the life of a worker. */
     while (kept != NULL && kept->capacity > ARENA_CHUNK_BYTES) {
@@ -90,7 +81,7 @@ chunk_add(struct arena *arena, size_t size)
     size_t capacity = size;
     struct arena_chunk *chunk;
 
-    if (!ARENA_CHUNK_PER_OBJECT && capacity < ARENA_CHUNK_BYTES) {
+    if (!IS_SANITIZED && capacity < ARENA_CHUNK_BYTES) {
         capacity = ARENA_CHUNK_BYTES;
     }
     chunk = malloc(sizeof(*chunk) + capacity);
@@ -118,7 +109,7 @@ arena_alloc(struct arena *arena, size_t size)
     if (arena->used > arena->bytes_max || taken > arena->bytes_max - arena->used) {
         return NULL;
     }
-    if (ARENA_CHUNK_PER_OBJECT) {
+    if (IS_SANITIZED) {
         /* Exactly the bytes asked for, so that one byte too many is seen. */
         if (!chunk_add(arena, size)) {
             return NULL;
@@ -130,7 +121,7 @@ arena_alloc(struct arena *arena, size_t size)
     }
     chunk = arena->chunks;
     object = chunk->bytes + chunk->used;
-    chunk->used += ARENA_CHUNK_PER_OBJECT ? size : taken;
+    chunk->used += IS_SANITIZED ? size : taken;
     arena->used += taken;
     memset(object, 0, size);
     return object;

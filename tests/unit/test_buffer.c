@@ -5,17 +5,7 @@
 
 #include <criterion/criterion.h>
 
-/* Sanitizers end the process when malloc is asked for too much. */
-#if defined(__SANITIZE_ADDRESS__)
-#define MALLOC_MAY_FAIL false
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define MALLOC_MAY_FAIL false
-#endif
-#endif
-#ifndef MALLOC_MAY_FAIL
-#define MALLOC_MAY_FAIL true
-#endif
+#include "common/sanitizer.h"
 
 Test(buffer, appends_keep_order_while_it_grows)
 {
@@ -113,8 +103,8 @@ Test(buffer, without_memory_the_error_says_so)
 {
     struct buffer buffer;
 
-    if (!MALLOC_MAY_FAIL) {
-        cr_skip_test("under sanitizers malloc does not fail");
+    if (IS_SANITIZED) {
+        cr_skip_test("sanitizers end the process when malloc is asked for too much");
     }
     /* More than any address space has. */
     buffer_init(&buffer, SIZE_MAX / 4);

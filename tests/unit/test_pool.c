@@ -12,18 +12,8 @@
 #include <zlib.h>
 
 #include "common/message.h"
+#include "common/sanitizer.h"
 #include "pool_extractor.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define IS_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define IS_SANITIZED 1
-#endif
-#endif
-#ifndef IS_SANITIZED
-#define IS_SANITIZED 0
-#endif
 
 #define MIB ((size_t)1024 * 1024)
 #define ANSWERS_MAX 4000
