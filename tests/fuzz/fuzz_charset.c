@@ -2,10 +2,10 @@
  * first byte chooses the declaration, the second whether it is HTML. */
 #include "worker/charset.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/utf8.h"
+#include "tests/fuzz/require.h"
 #include "worker/language.h"
 
 #define ARENA_BYTES_MAX ((size_t)64 * 1024 * 1024)
@@ -15,14 +15,6 @@ static const char *const labels[] = {
     "gbk",    "gb18030",     "big5",         "euc-jp",       "euc-kr",         "shift_jis",
     "utf-16", "iso-2022-jp", "replacement",  "utf-16be",     "x-user-defined",
 };
-
-static void
-require(bool is_true)
-{
-    if (!is_true) {
-        abort();
-    }
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

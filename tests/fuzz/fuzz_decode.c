@@ -5,20 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/fuzz/require.h"
+
 #define ARENA_BYTES_MAX ((size_t)64 * 1024 * 1024)
 #define BODY_BYTES_MAX ((size_t)2 * 1024 * 1024)
 
 static const char *const encodings[] = {
     "gzip", "deflate", "br", "zstd", "", "gzip, br", "deflate, gzip", "zstd, zstd, gzip",
 };
-
-static void
-require(bool is_true)
-{
-    if (!is_true) {
-        abort();
-    }
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -12,19 +12,11 @@
 
 #include "common/json.h"
 #include "common/message.h"
+#include "tests/fuzz/require.h"
 
 #define TEXT_BYTES_MAX (16 * 1024 * 1024)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* Stops with a message that libFuzzer keeps with the input. */
-static void
-must(bool is_true)
-{
-    if (!is_true) {
-        abort();
-    }
-}
 
 /* ---- the second reader ----------------------------------------------------------------- */
 
@@ -220,10 +212,10 @@ compare_verdicts(struct slice bytes)
     model_value(&model, 0, &ignored);
     reader_init(&reader, bytes);
     read_skip(&reader);
-    must((reader.error == OK) == model.is_whole);
-    must(!model.is_whole || reader.position == bytes.data + model.at);
-    must(is_scanned == (model.is_whole && model.is_strict && model.at == bytes.size &&
-                        model.elements <= MESSAGE_ELEMENTS_MAX));
+    require((reader.error == OK) == model.is_whole);
+    require(!model.is_whole || reader.position == bytes.data + model.at);
+    require(is_scanned == (model.is_whole && model.is_strict && model.at == bytes.size &&
+                           model.elements <= MESSAGE_ELEMENTS_MAX));
     return is_scanned;
 }
 
@@ -238,16 +230,16 @@ convert(struct slice bytes, bool is_scanned)
     buffer_init(&text, TEXT_BYTES_MAX);
     buffer_init(&message, TEXT_BYTES_MAX);
     error = json_from_message(&text, bytes);
-    must(!is_scanned || error == OK || error == ERROR_TOO_LARGE);
+    require(!is_scanned || error == OK || error == ERROR_TOO_LARGE);
     if (error == OK) {
-        must(memchr(text.data, '\n', text.size) == NULL);
+        require(memchr(text.data, '\n', text.size) == NULL);
         if (json_to_message(&message, buffer_slice(&text), NULL) == OK) {
-            must(message_scan(buffer_slice(&message)) == OK);
+            require(message_scan(buffer_slice(&message)) == OK);
         }
     }
     buffer_clear(&message);
     if (json_to_message(&message, bytes, NULL) == OK) {
-        must(message_scan(buffer_slice(&message)) == OK);
+        require(message_scan(buffer_slice(&message)) == OK);
     }
     buffer_release(&message);
     buffer_release(&text);
@@ -272,7 +264,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     reader_init(&reader, bytes);
     read_fields(&reader, names, fields);
     for (size_t i = 0; i < 4; i++) {
-        must(fields[i].data == NULL || reader.error == OK);
+        require(fields[i].data == NULL || reader.error == OK);
         field_uint(fields[i], 0, &error);
         field_int(fields[i], 0, &error);
         field_bool(fields[i], false, &error);
@@ -283,7 +275,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     reader_init(&reader, bytes);
     if (read_header(&reader, &type, &sequence, &pairs) == OK) {
         read_pairs(&reader, pairs, names, fields);
-        must(!is_scanned || reader_finish(&reader) == OK);
+        require(!is_scanned || reader_finish(&reader) == OK);
     }
     convert(bytes, is_scanned);
     return 0;

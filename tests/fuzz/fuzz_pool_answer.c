@@ -2,21 +2,12 @@
  * extraction may write, each once. The first byte is the size of the header. */
 #include "worker/pool_answer.h"
 
-#include <stdlib.h>
-
 #include "common/message.h"
+#include "tests/fuzz/require.h"
 
 #define DECODED_BYTES_MAX ((size_t)16 * 1024 * 1024)
 #define EXTRACT_US_MAX 20000000
 #define PAIRS_MAX 32
-
-static void
-require(bool is_true)
-{
-    if (!is_true) {
-        abort();
-    }
-}
 
 static void
 check(const struct pool_reply *reply)

@@ -2,16 +2,9 @@
  * reference. The first line of the input is also taken as the base of the rest. */
 #include "common/url.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-static void
-require(bool is_true)
-{
-    if (!is_true) {
-        abort();
-    }
-}
+#include "tests/fuzz/require.h"
 
 static void
 check(const struct url *url)
