@@ -394,6 +394,10 @@ core_submit(struct core *core, struct incoming *in)
         core_refuse(core, in, "stopping", "the broker is stopping; submit again when it is back");
         return;
     }
+    if (!window_make_room(&peer->window, in->sequence)) {
+        core_refuse(core, in, "busy", "a submit far before this one has not come yet");
+        return;
+    }
     struct tally tally = {0};
     buffer_init(&tally.statuses, CORE_BATCH_BYTES_MAX);
     buffer_init(&tally.reasons, CORE_BATCH_BYTES_MAX);

@@ -221,7 +221,7 @@ core_hello(struct core *core, struct incoming *in)
         settle_worker(core, peer);
         remember_worker(core, peer);
     } else if (role == ROLE_FEED) {
-        window_confirm(&peer->window, confirmed);
+        window_resume(&peer->window, confirmed);
     }
     welcome(core, in->peer, in->sequence, buffer_slice(&lost), lost_count);
     buffer_release(&lost);

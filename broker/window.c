@@ -39,6 +39,31 @@ drop(struct window *window, size_t at)
             (window->count - at) * sizeof window->entries[0]);
 }
 
+static bool
+find(const struct window *window, uint64_t sequence, size_t *ret_at)
+{
+    for (size_t i = 0; i < window->count; i++) {
+        if (window->entries[i].sequence == sequence) {
+            *ret_at = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+window_make_room(struct window *window, uint64_t sequence)
+{
+    while (sequence > window->confirmed && sequence - window->confirmed > WINDOW_ENTRIES_MAX) {
+        size_t at = 0;
+        if (!find(window, window->confirmed + 1, &at))
+            return false;
+        drop(window, at);
+        window->confirmed++;
+    }
+    return true;
+}
+
 enum error
 window_add(struct window *window, uint64_t sequence, struct slice answer)
 {
@@ -69,6 +94,14 @@ window_confirm(struct window *window, uint64_t sequence)
         if (window->entries[i - 1].sequence <= sequence)
             drop(window, i - 1);
     }
+}
+
+void
+window_resume(struct window *window, uint64_t confirmed)
+{
+    if (confirmed > window->highest)
+        window->highest = confirmed;
+    window_confirm(window, confirmed);
 }
 
 void

@@ -39,8 +39,16 @@ void window_release(struct window *window);
 struct slice window_answer(const struct window *window, uint64_t sequence);
 /* True when its answer has been confirmed, or has gone out of the window. */
 bool window_is_past(const struct window *window, uint64_t sequence);
+/*
+ * Makes room for the answer to that sequence by forgetting the oldest answers, as if they had been
+ * confirmed. False: one before them was never seen, so it may still come; this one must wait.
+ */
+bool window_make_room(struct window *window, uint64_t sequence);
 MUST_CHECK enum error window_add(struct window *window, uint64_t sequence, struct slice answer);
+/* At most up to the highest sequence seen. */
 void window_confirm(struct window *window, uint64_t sequence);
+/* A client comes back that was forgotten meanwhile: it says how far it was answered. */
+void window_resume(struct window *window, uint64_t confirmed);
 
 void window_write(const struct window *window, struct buffer *out);
 MUST_CHECK enum error window_read(struct window *window, struct slice bytes);

@@ -73,9 +73,12 @@ say_hello(struct script *script, struct actor *actor, struct words *words)
     draft_init(&draft);
     memcpy(client, actor->name, strnlen(actor->name, sizeof client));
     bool is_worker = actor->role == ROLE_WORK;
+    const char *confirmed =
+        words_has(words) ? word_value(words->items[words->next], "confirmed") : NULL;
+    words->next += confirmed != NULL;
     const char *running =
         words_has(words) ? word_value(words->items[words->next], "running") : NULL;
-    write_header(&draft.header, MESSAGE_HELLO, 0, is_worker ? 5 : 4);
+    write_header(&draft.header, MESSAGE_HELLO, 0, is_worker || confirmed ? 5 : 4);
     write_text_pair(&draft.header, "role", role_name(actor->role));
     write_text_pair(&draft.header, "name", actor->name);
     write_string(&draft.header, "client");
@@ -83,6 +86,8 @@ say_hello(struct script *script, struct actor *actor, struct words *words)
     write_string(&draft.header, "versions");
     write_array(&draft.header, 1);
     write_uint(&draft.header, PROTOCOL_VERSION);
+    if (confirmed)
+        write_number_pair(script, &draft.header, "confirmed", confirmed);
     if (is_worker) {
         struct words parts;
         struct buffer list;
@@ -237,6 +242,26 @@ submit(struct script *script, struct actor *actor, struct words *words)
     draft_send(script, actor, &draft);
 }
 
+/* FIRST LAST STEM: submits FIRST to LAST, one item each: STEM with the submit's number. */
+static void
+submit_many(struct script *script, struct actor *actor, struct words *words)
+{
+    const char *first = words_take(script, words, "the first number");
+    const char *last = words_take(script, words, "the last number");
+    const char *stem = words_take(script, words, "the URL that is numbered");
+    if (!stem)
+        return;
+    int64_t end = word_number(script, last);
+    for (int64_t i = word_number(script, first); i <= end && !script->is_failed; i++) {
+        char number[24];
+        char url[SCRIPT_LINE_BYTES_MAX + 32];
+        snprintf(number, sizeof number, "%lld", (long long)i);
+        snprintf(url, sizeof url, "%s%lld", stem, (long long)i);
+        struct words one = {.items = {number, url}, .count = 2};
+        submit(script, actor, &one);
+    }
+}
+
 void
 send_feed(struct script *script, struct words *words)
 {
@@ -247,6 +272,8 @@ send_feed(struct script *script, struct words *words)
         return;
     if (strcmp(verb, "submit") == 0)
         submit(script, actor, words);
+    else if (strcmp(verb, "submits") == 0)
+        submit_many(script, actor, words);
     else if (strcmp(verb, "beat") == 0)
         say_bare(script, actor, MESSAGE_HEARTBEAT);
     else

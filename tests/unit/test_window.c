@@ -58,6 +58,36 @@ Test(window, takes_messages_out_of_order)
     window_release(&window);
 }
 
+Test(window, room_is_made_by_forgetting_the_oldest_unless_one_is_missing)
+{
+    struct window window = {0};
+    for (uint64_t i = 1; i <= 500; i++) {
+        cr_assert(window_make_room(&window, i));
+        add(&window, i);
+        cr_assert_leq(window.count, (size_t)WINDOW_ENTRIES_MAX);
+    }
+    cr_expect_eq(window.confirmed, 500u - WINDOW_ENTRIES_MAX);
+    window_release(&window);
+    struct window holed = {0};
+    add(&holed, 1);
+    for (uint64_t i = 3; i <= 1 + WINDOW_ENTRIES_MAX; i++) {
+        cr_assert(window_make_room(&holed, i));
+        add(&holed, i);
+    }
+    cr_expect_not(window_make_room(&holed, 2 + WINDOW_ENTRIES_MAX), "2 may still come");
+    cr_expect_eq(holed.confirmed, 1u);
+    cr_assert(window_make_room(&holed, 2));
+    add(&holed, 2);
+    cr_expect(window_make_room(&holed, 2 + WINDOW_ENTRIES_MAX));
+    cr_expect(has(&holed, 3) && !has(&holed, 2));
+    cr_expect_not(window_make_room(&holed, UINT64_MAX));
+    window_resume(&holed, 7000);
+    cr_expect_eq(holed.count, 0u);
+    cr_expect(window_make_room(&holed, 7001));
+    cr_expect(window_is_past(&holed, 7000));
+    window_release(&holed);
+}
+
 Test(window, the_oldest_go_first_when_it_is_full)
 {
     struct window window = {0};
