@@ -67,12 +67,24 @@ is_short_ascii(const uint8_t *data, size_t size)
     return ((first | last) & (uint32_t)ASCII_WORD) == 0;
 }
 
-/* The end of the ASCII text at the start; it may be up to seven bytes further on. */
+#define ASCII_BLOCK_WORDS ((size_t)8) /* one cache line: a page is looked through in these */
+
+/* The end of the ASCII text that starts at `at`; it may be up to seven bytes further on. */
 static inline size_t
 skip_ascii(struct slice text, size_t at)
 {
+    uint64_t words[ASCII_BLOCK_WORDS];
     uint64_t word;
 
+    while (text.size - at >= sizeof(words)) {
+        memcpy(words, text.data + at, sizeof(words));
+        word =
+            words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7];
+        if ((word & ASCII_WORD) != 0) {
+            break;
+        }
+        at += sizeof(words);
+    }
     while (text.size - at >= sizeof(word)) {
         memcpy(&word, text.data + at, sizeof(word));
         if ((word & ASCII_WORD) != 0) {
@@ -83,8 +95,20 @@ skip_ascii(struct slice text, size_t at)
     return is_short_ascii(text.data + at, text.size - at) ? text.size : at;
 }
 
-size_t
-utf8_valid_prefix(struct slice text)
+/* The size of a sequence of two or three bytes without the special cases of table 3-7, which are
+ * nearly all there are; 0: look closer. */
+static inline size_t
+common_sequence(const uint8_t *data, size_t size)
+{
+    if (size >= 2 && data[0] >= 0xc2 && data[0] <= 0xdf && (data[1] & 0xc0) == 0x80) {
+        return 2;
+    }
+    bool is_plain = size >= 3 && data[0] > 0xe0 && data[0] < 0xf0 && data[0] != 0xed;
+    return is_plain && (data[1] & 0xc0) == 0x80 && (data[2] & 0xc0) == 0x80 ? 3 : 0;
+}
+
+static inline size_t
+valid_prefix(struct slice text, size_t *multibyte)
 {
     size_t at = skip_ascii(text, 0);
 
@@ -93,8 +117,10 @@ utf8_valid_prefix(struct slice text)
 
         if (text.data[at] < 0x80) {
             at++;
-        } else if (sequence_read(text.data + at, text.size - at, &step)) {
+        } else if ((step = common_sequence(text.data + at, text.size - at)) > 0 ||
+                   sequence_read(text.data + at, text.size - at, &step)) {
             at += step;
+            ++*multibyte;
         } else {
             break;
         }
@@ -103,6 +129,24 @@ utf8_valid_prefix(struct slice text)
         }
     }
     return at;
+}
+
+size_t
+utf8_valid_prefix(struct slice text)
+{
+    size_t multibyte = 0;
+
+    return valid_prefix(text, &multibyte);
+}
+
+size_t
+utf8_valid_prefix_count(struct slice text, size_t *ret_multibyte)
+{
+    size_t multibyte = 0;
+    size_t size = valid_prefix(text, &multibyte);
+
+    *ret_multibyte = multibyte;
+    return size;
 }
 
 size_t

@@ -16,6 +16,9 @@
 /* How many bytes at the start are well-formed; text.size when all are. */
 size_t utf8_valid_prefix(struct slice text);
 
+/* The same, and how many of its characters are of two bytes or more. */
+size_t utf8_valid_prefix_count(struct slice text, size_t *ret_multibyte);
+
 /* For text that starts with a malformed sequence: its bytes (1 to 3), to be replaced as one. */
 size_t utf8_malformed_prefix(struct slice text);
 

@@ -32,176 +32,6 @@ struct collector {
     struct level levels[HTML_DEPTH_MAX + 2];
 };
 
-/* What a byte means to the text writer. */
-enum byte_kind {
-    BYTE_PLAIN,
-    BYTE_SPACE,
-    BYTE_REFERENCE,
-    BYTE_C2, /* may start U+00A0 or U+00AD */
-    BYTE_E2, /* may start U+200B to U+200F or U+2060 */
-    BYTE_EF, /* may start U+FEFF */
-    BYTE_CONTROL,
-};
-
-static enum byte_kind
-byte_kind(uint8_t byte)
-{
-    if (byte > ' ' && byte < 0x7F) {
-        return byte == '&' ? BYTE_REFERENCE : BYTE_PLAIN;
-    }
-    switch (byte) {
-    case ' ':
-    case '\t':
-    case '\n':
-    case '\r':
-    case '\f':
-        return BYTE_SPACE;
-    case 0xC2:
-        return BYTE_C2;
-    case 0xE2:
-        return BYTE_E2;
-    case 0xEF:
-        return BYTE_EF;
-    default:
-        return byte < ' ' || byte == 0x7F ? BYTE_CONTROL : BYTE_PLAIN;
-    }
-}
-
-/* Bytes at `at` that are a space or nothing at all; 0: they are text. */
-static size_t
-odd_space(const uint8_t *at, size_t left, bool *ret_is_space)
-{
-    *ret_is_space = false;
-    if (left >= 2 && at[0] == 0xC2) {
-        *ret_is_space = at[1] == 0xA0;
-        return at[1] == 0xA0 || at[1] == 0xAD ? 2 : 0;
-    }
-    if (left >= 3 && at[0] == 0xE2 && at[1] == 0x80) {
-        bool is_blank = at[2] >= 0x80 && at[2] <= 0x8A; /* the typographic widths */
-        bool is_line = at[2] == 0xA8 || at[2] == 0xA9 || at[2] == 0xAF;
-        *ret_is_space = is_blank || is_line;
-        bool is_nothing = at[2] == 0x8B || at[2] == 0x8E || at[2] == 0x8F;
-        return is_blank || is_line || is_nothing ? 3 : 0;
-    }
-    if (left >= 3 && at[0] == 0xE2 && at[1] == 0x81 && at[2] == 0xA0) {
-        return 3;
-    }
-    return left >= 3 && at[0] == 0xEF && at[1] == 0xBB && at[2] == 0xBF ? 3 : 0;
-}
-
-static void
-word_append(struct buffer *out, size_t start, bool *has_space, const uint8_t *data, size_t size)
-{
-    if (*has_space && out->size > start) {
-        buffer_append_byte(out, ' ');
-    }
-    *has_space = false;
-    buffer_append(out, data, size);
-}
-
-/* Decoded text that came out of one reference: it may be white space itself. */
-static void
-piece_append(struct buffer *out, size_t start, bool *has_space, const uint8_t *data, size_t size)
-{
-    bool is_space = false;
-    if (byte_kind(data[0]) == BYTE_SPACE) {
-        *has_space = true;
-    } else if (odd_space(data, size, &is_space) > 0) {
-        *has_space = *has_space || is_space;
-    } else if (byte_kind(data[0]) != BYTE_CONTROL) {
-        word_append(out, start, has_space, data, size);
-    }
-}
-
-/* The heart of every text: `start` is where the current block begins in out. */
-static void
-collapse(struct buffer *out, size_t start, bool *has_space, struct slice text, bool is_attribute)
-{
-    const uint8_t *at = text.data;
-    const uint8_t *end = at + text.size;
-    while (at < end) {
-        const uint8_t *run = at;
-        while (at < end && byte_kind(*at) == BYTE_PLAIN) {
-            at++;
-        }
-        if (at > run) {
-            word_append(out, start, has_space, run, (size_t)(at - run));
-            continue;
-        }
-        size_t left = (size_t)(end - at);
-        size_t used = 0;
-        bool is_space = false;
-        switch (byte_kind(*at)) {
-        case BYTE_SPACE:
-            *has_space = true;
-            used = 1;
-            break;
-        case BYTE_REFERENCE: {
-            uint8_t bytes[HTML_REFERENCE_BYTES_MAX];
-            size_t size = 0;
-            used = html_reference(slice_of(at, left), is_attribute, bytes, &size);
-            if (used > 0) {
-                piece_append(out, start, has_space, bytes, size);
-            }
-            break;
-        }
-        case BYTE_CONTROL:
-            used = 1;
-            break;
-        default:
-            used = odd_space(at, left, &is_space);
-            *has_space = *has_space || is_space;
-        }
-        if (used == 0) {
-            word_append(out, start, has_space, at, 1);
-            used = 1;
-        }
-        at += used;
-    }
-}
-
-void
-text_append(struct buffer *out, struct slice text, bool is_attribute)
-{
-    bool has_space = false;
-    collapse(out, out->size, &has_space, text, is_attribute);
-}
-
-/* Lead bytes of U+3000 to U+9FFF, the kana and Han scripts: no spaces between words. */
-static bool
-is_dense(uint8_t byte)
-{
-    return byte >= 0xE3 && byte <= 0xE9;
-}
-
-void
-text_measure(struct slice text, uint32_t *ret_length, uint32_t *ret_words)
-{
-    uint32_t length = 0;
-    uint32_t words = 0;
-    uint32_t dense = 0;
-    bool is_word = false;
-    for (size_t i = 0; i < text.size; i++) {
-        uint8_t byte = text.data[i];
-        if ((byte & 0xC0) == 0x80) {
-            continue;
-        }
-        length++;
-        if (is_dense(byte)) {
-            length++;
-            dense++;
-            is_word = false;
-        } else if (byte <= ' ') {
-            is_word = false;
-        } else if (!is_word) {
-            is_word = true;
-            words++;
-        }
-    }
-    *ret_length = length;
-    *ret_words = words + (dense + 1) / 2;
-}
-
 static bool
 text_ends_sentence(struct slice text)
 {
@@ -282,11 +112,7 @@ text_take(struct collector *collector, uint32_t node)
     struct slice text = html_text(collector->document, node);
     if (!collector->is_filling) {
         /* White space between blocks starts none. */
-        size_t blank = 0;
-        while (blank < text.size && byte_kind(text.data[blank]) == BYTE_SPACE) {
-            blank++;
-        }
-        if (blank == text.size) {
+        if (text_is_blank(text)) {
             return;
         }
         collector->block = (struct block){.box = level->box,
@@ -303,7 +129,7 @@ text_take(struct collector *collector, uint32_t node)
     if (level->is_verbatim) {
         verbatim_append(collector, text);
     } else {
-        collapse(&list->text, collector->block.text, &collector->has_space, text, false);
+        text_collapse(&list->text, collector->block.text, &collector->has_space, text, false);
     }
     if (list->text.size == before) {
         return;

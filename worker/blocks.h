@@ -16,6 +16,7 @@
 #include "common/buffer.h"
 #include "common/error.h"
 #include "worker/html.h"
+#include "worker/text.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -80,11 +81,5 @@ struct slice block_text(const struct block_list *list, const struct block *block
 /* Appends the kept blocks as plain text: paragraphs divided by one empty line, list items as lines
  * with "- ", a table row as a line with tabs. */
 void block_list_render(const struct block_list *list, struct buffer *out);
-
-/* White space collapsed, references decoded, trimmed. For attributes and short texts. */
-void text_append(struct buffer *out, struct slice text, bool is_attribute);
-
-/* Characters, with those of scripts without spaces counted twice, and words. */
-void text_measure(struct slice text, uint32_t *ret_length, uint32_t *ret_words);
 
 #endif

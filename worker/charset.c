@@ -116,31 +116,49 @@ detect(struct slice bytes)
     return encoding == NULL ? &charset_encodings[ENCODING_WINDOWS_1252] : encoding;
 }
 
+/* The bytes, and how they look as UTF-8 once somebody has asked. */
+struct evidence {
+    struct slice bytes;
+    struct charset_utf8 utf8;
+    bool is_counted;
+};
+
+static struct charset_utf8
+evidence_utf8(struct evidence *evidence)
+{
+    if (!evidence->is_counted) {
+        evidence->utf8 = charset_utf8_check(evidence->bytes);
+        evidence->is_counted = true;
+    }
+    return evidence->utf8;
+}
+
 /* What the document declares is believed unless its bytes speak plainly against it. */
 static const struct charset_encoding *
-judge_declared(const struct charset_encoding *declared, struct slice bytes)
+judge_declared(const struct charset_encoding *declared, struct evidence *evidence)
 {
     if (declared->kind != CHARSET_UTF_8 && declared->kind != CHARSET_SINGLE) {
         return declared;
     }
-    struct charset_utf8 found = charset_utf8_check(bytes);
+    struct charset_utf8 found = evidence_utf8(evidence);
     if (declared->kind == CHARSET_SINGLE) {
         bool is_utf8 = found.errors == 0 && found.multibyte >= OVERRULE_MULTIBYTE_MIN;
         return is_utf8 ? &charset_encodings[ENCODING_UTF_8] : declared;
     }
     bool is_doubted =
         found.errors > DOUBT_ERRORS_MAX && found.errors * DOUBT_ERROR_SHARE > found.multibyte;
-    return is_doubted ? detect(bytes) : declared;
+    return is_doubted ? detect(evidence->bytes) : declared;
 }
 
 static const struct charset_encoding *
-judge_undeclared(struct slice bytes, bool is_html)
+judge_undeclared(struct evidence *evidence, bool is_html)
 {
+    struct slice bytes = evidence->bytes;
     const struct charset_encoding *encoding = sniff_utf16(bytes);
     if (encoding != NULL) {
         return encoding;
     }
-    struct charset_utf8 found = charset_utf8_check(bytes);
+    struct charset_utf8 found = evidence_utf8(evidence);
     /* A body cut off inside a character is still UTF-8. */
     if (found.multibyte > 0 &&
         (found.errors == 0 || (found.errors == 1 && found.multibyte >= OVERRULE_MULTIBYTE_MIN))) {
@@ -150,7 +168,7 @@ judge_undeclared(struct slice bytes, bool is_html)
         encoding = charset_prescan(bytes, PRESCAN_LATE_BYTES_MAX);
     }
     if (encoding != NULL) {
-        return judge_declared(encoding, bytes);
+        return judge_declared(encoding, evidence);
     }
     if (found.errors == 0) {
         return &charset_encodings[is_iso_2022_jp(bytes) ? ENCODING_ISO_2022_JP : ENCODING_UTF_8];
@@ -163,23 +181,26 @@ charset_decode(struct arena *arena, struct slice bytes, struct slice header, boo
                struct charset_text *ret_text)
 {
     size_t mark_size = 0;
+    struct evidence evidence = {.bytes = bytes};
     const struct charset_encoding *encoding = mark_encoding(bytes, &mark_size);
     if (encoding == NULL) {
         const struct charset_encoding *declared = charset_find(header);
         if (declared == NULL && is_html) {
             declared = charset_prescan(bytes, PRESCAN_BYTES_MAX);
         }
-        encoding =
-            declared == NULL ? judge_undeclared(bytes, is_html) : judge_declared(declared, bytes);
+        encoding = declared == NULL ? judge_undeclared(&evidence, is_html)
+                                    : judge_declared(declared, &evidence);
     }
     bytes = slice_of(bytes.data == NULL ? NULL : bytes.data + mark_size, bytes.size - mark_size);
 
     struct charset_text text = {.label = encoding->name};
-    enum error error = charset_convert(arena, encoding, bytes, &text.text, &text.replaced);
+    const struct charset_utf8 *known =
+        evidence.is_counted && mark_size == 0 ? &evidence.utf8 : NULL;
+    enum error error = charset_convert(arena, encoding, bytes, known, &text.text, &text.replaced);
     if (error == ERROR_UNSUPPORTED) {
         /* This system's iconv lacks it: the ASCII in it is still worth reading. */
         encoding = &charset_encodings[ENCODING_UTF_8];
-        error = charset_convert(arena, encoding, bytes, &text.text, &text.replaced);
+        error = charset_convert(arena, encoding, bytes, known, &text.text, &text.replaced);
     }
     if (error != OK) {
         return error;

@@ -14,16 +14,26 @@
 
 /* ---- UTF-8 ------------------------------------------------------------------------------ */
 
+static size_t
+nuls_count(struct slice bytes)
+{
+    /* Nearly every page has none. */
+    size_t count = 0;
+    const uint8_t *at = bytes.size == 0 ? NULL : memchr(bytes.data, 0, bytes.size);
+    for (const uint8_t *end = bytes.data + bytes.size; at != NULL && at < end; at++) {
+        count += *at == 0;
+    }
+    return count;
+}
+
 struct charset_utf8
 charset_utf8_check(struct slice bytes)
 {
-    struct charset_utf8 found = {0};
+    struct charset_utf8 found = {.nuls = nuls_count(bytes)};
     while (bytes.size > 0) {
-        size_t good = utf8_valid_prefix(bytes);
-        for (size_t i = 0; i < good; i++) {
-            found.nuls += bytes.data[i] == 0;
-            found.multibyte += bytes.data[i] >= 0xc0; /* lead bytes */
-        }
+        size_t multibyte = 0;
+        size_t good = utf8_valid_prefix_count(bytes, &multibyte);
+        found.multibyte += multibyte;
         bytes = slice_of(bytes.data + good, bytes.size - good);
         size_t bad = utf8_malformed_prefix(bytes);
         found.errors += bad > 0;
@@ -70,9 +80,10 @@ repair_piece(uint8_t *out, struct slice piece)
 }
 
 static enum error
-convert_utf8(struct arena *arena, struct slice bytes, struct slice *ret_text, size_t *ret_replaced)
+convert_utf8(struct arena *arena, struct slice bytes, const struct charset_utf8 *known,
+             struct slice *ret_text, size_t *ret_replaced)
 {
-    struct charset_utf8 found = charset_utf8_check(bytes);
+    struct charset_utf8 found = known != NULL ? *known : charset_utf8_check(bytes);
     size_t replaced = found.errors + found.nuls;
     if (replaced == 0) {
         *ret_text = bytes;
@@ -329,11 +340,11 @@ convert_iconv(struct arena *arena, const struct charset_encoding *encoding, stru
 
 enum error
 charset_convert(struct arena *arena, const struct charset_encoding *encoding, struct slice bytes,
-                struct slice *ret_text, size_t *ret_replaced)
+                const struct charset_utf8 *known, struct slice *ret_text, size_t *ret_replaced)
 {
     switch (encoding->kind) {
     case CHARSET_UTF_8:
-        return convert_utf8(arena, bytes, ret_text, ret_replaced);
+        return convert_utf8(arena, bytes, known, ret_text, ret_replaced);
     case CHARSET_UTF_16BE:
     case CHARSET_UTF_16LE:
         return convert_utf16(arena, bytes, encoding->kind == CHARSET_UTF_16BE, ret_text,

@@ -95,11 +95,12 @@ struct charset_utf8 charset_utf8_check(struct slice bytes);
 
 /*
  * The bytes, read as the encoding, as UTF-8 in the arena; *ret_replaced counts the U+FFFD put in.
- * A byte order mark must be gone already. ERROR_NO_MEMORY: arena full.
+ * A byte order mark must be gone already. known: what charset_utf8_check() said of these bytes, or
+ * NULL. ERROR_NO_MEMORY: arena full.
  */
 MUST_CHECK enum error charset_convert(struct arena *arena, const struct charset_encoding *encoding,
-                                      struct slice bytes, struct slice *ret_text,
-                                      size_t *ret_replaced);
+                                      struct slice bytes, const struct charset_utf8 *known,
+                                      struct slice *ret_text, size_t *ret_replaced);
 
 /* The upper halves; see charset_single.c. */
 extern const uint16_t charset_ibm866[128];
