@@ -166,6 +166,14 @@ is_most_of_text(const struct page *page, uint32_t node)
             (double)feature->length >= LOOSE_TEXT_SHARE_MIN * page->open_length);
 }
 
+/* What unfolds on demand is hidden at first and still content, menus excepted. */
+static bool
+is_panel(const struct feature *feature)
+{
+    return feature->tokens & TOKEN_PANEL && !(feature->tokens & (TOKEN_NAV | TOKEN_COOKIE)) &&
+           (uint64_t)feature->link_length * 2 < feature->length;
+}
+
 static bool
 is_cut(const struct page *page, uint32_t node, bool is_loose)
 {
@@ -176,6 +184,9 @@ is_cut(const struct page *page, uint32_t node, bool is_loose)
     }
     unsigned tag = page->document->nodes[node].tag;
     double share = share_of(page, node);
+    if (is_panel(feature)) {
+        tokens &= ~(uint32_t)(TOKEN_HIDE | TOKEN_UNSEEN);
+    }
     if (page->is_product && tokens & (TOKEN_REVIEW | TOKEN_RELATED) &&
         share < PRODUCT_EXTRA_SHARE_MAX) {
         return true;

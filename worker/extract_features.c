@@ -83,6 +83,7 @@ static const struct role_row role_rows[] = {
     {"search", TOKEN_FORM},      {"main", TOKEN_MAIN | TOKEN_WEAK},
     {"article", TOKEN_WEAK},     {"tooltip", TOKEN_COOKIE},
     {"toolbar", TOKEN_NAV},      {"alert", TOKEN_COOKIE},
+    {"tabpanel", TOKEN_PANEL},   {"region", TOKEN_PANEL},
 };
 
 /* Roles are whole values; their words mean other things in a class ("banner"). */

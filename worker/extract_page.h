@@ -47,6 +47,7 @@ enum token_class {
     TOKEN_QUOTE = 1 << 19,  /* pull quotes */
     TOKEN_ITEM = 1 << 20,   /* one of a list that is most of the page; no word says that */
     TOKEN_REVIEW = 1 << 22, /* customers' reviews */
+    TOKEN_PANEL = 1 << 23,  /* unfolds on demand: tabs, accordions */
     TOKEN_UNSEEN = 1 << 21, /* the hidden attribute or style, not a mere word */
 };
 
