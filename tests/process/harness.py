@@ -5,6 +5,7 @@ temporary directory; at the end each process is killed with its group and the di
 wait for events (a log line, a status, an exit), each wait has a bound, and a failure prints what
 the programs wrote last. Programs come from the directory in argv[1] or THRESH_BIN.
 """
+import ctypes
 import json
 import os
 import pathlib
@@ -20,6 +21,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "interop"))
 import client  # noqa: E402  the client written from PROTOCOL.md
 
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
 REQUEST, REPLY = 40, 41
 WAIT_S = 60  # for anything that should happen at once; sanitized builds on busy machines are slow
 POLL_S = 0.01
@@ -94,6 +97,11 @@ def flags(settings):
     return [f"--{name}={value}" for name, value in settings.items()]
 
 
+def die_with_the_test():
+    """In the new process: a test that is killed, by CTest's time limit say, leaves nothing running."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class Process:
     """One program that runs in a session of its own; its output goes to files."""
 
@@ -108,7 +116,7 @@ class Process:
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.popen = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out,
                                           stderr=err, start_new_session=True, cwd=kit.directory,
-                                          env=kit.environment)
+                                          env=kit.environment, preexec_fn=die_with_the_test)
 
     @property
     def pid(self):
@@ -350,7 +358,7 @@ class Web:
         listen = "\n".join(f"listen {address}:{self.port};" for address in addresses)
         config = kit.directory / "nginx.conf"
         config.write_text(f"""
-daemon off; worker_processes 1; pid {kit.directory}/nginx.pid; error_log stderr warn;
+daemon off; master_process off; pid {kit.directory}/nginx.pid; error_log stderr warn;
 {"user root;" if os.geteuid() == 0 else ""}
 events {{ worker_connections 4096; }}
 http {{
