@@ -208,7 +208,7 @@ change_dead(struct request *request, bool (*change)(struct request *, uint64_t),
         return;
     }
     /* What was changed a moment ago and is not on the disk yet would be found again. */
-    if (core->finished + 1 < core->filling || !store_batch_is_empty(core_filling(core)->rows)) {
+    if (core->dead_changed > core->finished) {
         request->error = "busy: ask again";
         return;
     }
@@ -222,6 +222,8 @@ change_dead(struct request *request, bool (*change)(struct request *, uint64_t),
         memcpy(&sequence, list.data + i * sizeof sequence, sizeof sequence);
         changed += change(request, sequence);
     }
+    if (changed > 0)
+        core->dead_changed = core->filling;
     buffer_release(&list);
     reply_uint(request, name, changed);
 }

@@ -115,6 +115,7 @@ struct core {
     uint64_t durable_position; /* of them, on the disk */
     uint64_t trimmed;          /* results up to here are deleted */
     uint64_t set_aside;
+    uint64_t dead_changed; /* number of the batch that last took dead letters away */
 
     uint32_t *dirty_hosts;
     uint32_t dirty_host_count;

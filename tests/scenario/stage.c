@@ -187,7 +187,7 @@ stage_tell(struct stage *stage)
 void
 stage_settle(struct stage *stage)
 {
-    while (stage_seal(stage) | stage_apply(stage) | stage_flush(stage) | stage_tell(stage))
+    while (stage_seal(stage) || stage_apply(stage) || stage_flush(stage) || stage_tell(stage))
         continue;
 }
 
