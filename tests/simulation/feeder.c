@@ -172,6 +172,14 @@ feeder_crash(struct world *world, size_t peer)
     world->peers[peer].feeder.core = NULL;
 }
 
+void
+feeder_leave(struct world *world, size_t peer)
+{
+    void *context[] = {world, &peer};
+    const struct session_sender sender = {.send = send, .context = context};
+    feeder_core_leave(world->peers[peer].feeder.core, &sender);
+}
+
 /* ---- items -------------------------------------------------------------------------------- */
 
 static bool

@@ -237,6 +237,52 @@ report_ended(struct world *world, size_t peer)
         send_report(world, peer, report);
 }
 
+/* Gives back one lease that has not ended. */
+static void
+release_one(struct world *world, size_t peer)
+{
+    struct sim_worker *worker = &world->peers[peer].worker;
+    struct sim_lease *lease = NULL;
+    struct buffer header;
+    for (size_t i = 0; i < worker->lease_count && !lease; i++) {
+        if (!worker->leases[i].is_reported)
+            lease = &worker->leases[i];
+    }
+    if (!lease || worker->report_count == SIM_REPORTS_MAX)
+        return;
+    struct sim_report *report = calloc(1, sizeof *report);
+    if (!report)
+        abort();
+    lease->is_reported = true;
+    report->sequence = ++worker->sequence;
+    report->type = MESSAGE_RELEASE;
+    report->fences[0] = lease->fence;
+    report->tasks[0] = task_number(slice_string(lease->task));
+    report->outcomes[0] = OUTCOME_RELEASED;
+    report->count = 1;
+    buffer_init(&header, SIM_BYTES_MAX);
+    write_header(&header, MESSAGE_RELEASE, report->sequence, 1);
+    write_string(&header, "leases");
+    write_array(&header, 1);
+    write_array(&header, 2);
+    write_uint(&header, lease->fence);
+    write_string(&header, lease->task);
+    report->frames[0] = take_frame(&header);
+    report->frame_count = 1;
+    worker->reports[worker->report_count++] = report;
+    if (worker->is_joined)
+        send_report(world, peer, report);
+}
+
+void
+worker_leave(struct world *world, size_t peer)
+{
+    struct buffer out;
+    buffer_init(&out, SIM_BYTES_MAX);
+    write_header(&out, MESSAGE_GOODBYE, 0, 0);
+    say(world, peer, &out);
+}
+
 /* ---- messages ----------------------------------------------------------------------------- */
 
 static void
@@ -409,6 +455,8 @@ worker_wake(struct world *world, size_t peer)
         return;
     }
     report_ended(world, peer);
+    if (world_chance(world, world->faults.release))
+        release_one(world, peer);
     if (worker->is_joined && world->now_ms >= worker->beat_at_ms)
         beat(world, peer);
     if (!worker->is_joined && world->now_ms >= worker->hello_at_ms) {

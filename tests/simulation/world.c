@@ -110,6 +110,8 @@ set_options(struct world *world)
         .broker = pick_rate(world, 60),
         .worker = pick_rate(world, 30),
         .stall = pick_rate(world, 15),
+        .release = pick_rate(world, 30),
+        .leaving = pick_rate(world, 20),
         .feeder = pick_rate(world, 30),
         .collector = pick_rate(world, 40),
         .wall = pick_rate(world, 30),
@@ -198,6 +200,7 @@ start_peer(struct world *world, size_t peer)
     world_note(world, "%s starts", row->route);
     row->is_running = true;
     row->restart_at_ms = SIM_NEVER;
+    row->leave_at_ms = SIM_NEVER;
     row->wake_at_ms = world->now_ms;
     network_break(world, peer, world->now_ms);
     if (row->role == ROLE_FEED)
@@ -220,6 +223,7 @@ crash_peer(struct world *world, size_t peer)
     else
         collector_crash(world, peer);
     row->is_running = false;
+    row->leave_at_ms = SIM_NEVER;
     row->restart_at_ms = world->now_ms + world_draw(world, 3000);
     network_break(world, peer, SIM_NEVER);
 }
@@ -273,6 +277,19 @@ crash_rate(const struct world *world, enum role role)
     return role == ROLE_WORK ? world->faults.worker : world->faults.collector;
 }
 
+/* On purpose: what it says last still arrives, and then it is gone. */
+static void
+leave(struct world *world, size_t peer)
+{
+    struct sim_peer *row = &world->peers[peer];
+    world_note(world, "%s leaves", row->route);
+    if (row->role == ROLE_WORK)
+        worker_leave(world, peer);
+    else if (row->role == ROLE_FEED)
+        feeder_leave(world, peer);
+    row->leave_at_ms = row->last_in_ms + 1;
+}
+
 static void
 do_faults(struct world *world)
 {
@@ -286,6 +303,11 @@ do_faults(struct world *world)
     for (size_t i = 0; i < world->peer_count; i++) {
         struct sim_peer *peer = &world->peers[i];
         if (peer->is_running && world_chance(world, crash_rate(world, peer->role)))
+            crash_peer(world, i);
+        if (peer->is_running && peer->role != ROLE_COLLECT && peer->leave_at_ms == SIM_NEVER &&
+            world_chance(world, world->faults.leaving))
+            leave(world, i);
+        if (peer->is_running && world->now_ms >= peer->leave_at_ms)
             crash_peer(world, i);
         if (peer->is_running && world_chance(world, world->faults.loss)) {
             world_note(world, "%s loses its connection", peer->route);

@@ -168,6 +168,7 @@ struct sim_peer {
     unsigned connection; /* grows when it breaks: what was under way is lost */
     bool is_running;
     int64_t restart_at_ms;
+    int64_t leave_at_ms; /* it has said goodbye and is gone then */
     int64_t wake_at_ms;
     int64_t linked_at_ms; /* the connection is back then */
     int64_t last_in_ms;   /* arrivals keep their order */
@@ -199,6 +200,8 @@ struct sim_faults {
     unsigned broker;
     unsigned worker;
     unsigned stall;
+    unsigned release; /* leases given back */
+    unsigned leaving; /* a worker or feeder says goodbye, and comes again */
     unsigned feeder;
     unsigned collector;
     unsigned wall;
@@ -287,6 +290,7 @@ struct core_time broker_time(const struct world *world);
 
 void feeder_start(struct world *world, size_t peer);
 void feeder_crash(struct world *world, size_t peer);
+void feeder_leave(struct world *world, size_t peer);
 void feeder_release(struct sim_feeder *feeder);
 void feeder_take(struct world *world, size_t peer, const struct slice *frames, size_t frame_count);
 void feeder_wake(struct world *world, size_t peer);
@@ -294,6 +298,8 @@ bool feeder_is_done(const struct world *world, size_t peer);
 
 void worker_start(struct world *world, size_t peer);
 void worker_crash(struct world *world, size_t peer);
+/* Says goodbye; what it holds it keeps until it is gone. */
+void worker_leave(struct world *world, size_t peer);
 void worker_take(struct world *world, size_t peer, const struct slice *frames, size_t frame_count);
 void worker_wake(struct world *world, size_t peer);
 
