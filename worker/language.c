@@ -64,11 +64,9 @@ static const char *const script_language[SCRIPT_COUNT] = {
     [SCRIPT_ETHIOPIC] = "am", [SCRIPT_KHMER] = "km",
 };
 
-/* One word, or one telling letter, and who uses it. Known by its hash alone: a collision would have
- * to hit a listed word, and would then count for one word of hundreds. */
+/* One word, or one telling letter, by its hash (language_words.h). */
 struct word {
     uint64_t hash; /* 0: free */
-    uint64_t languages;
     uint32_t count;
 };
 
@@ -83,18 +81,9 @@ struct census {
     size_t scripts[SCRIPT_COUNT];
 };
 
-#define HASH_START 0xcbf29ce484222325U /* FNV-1a, over code points */
-#define HASH_PRIME 0x100000001b3U
-
-static uint64_t
-hash_add(uint64_t hash, uint32_t code)
-{
-    return (hash ^ code) * HASH_PRIME;
-}
-
-/* The slot of the hash, a free one taken for it if wanted; NULL when there is none. */
+/* The slot of the hash, a free one taken for it; NULL when there is none. */
 static struct word *
-word_find(struct word_set *set, uint64_t hash, bool is_added)
+word_find(struct word_set *set, uint64_t hash)
 {
     hash |= 1; /* never 0 */
     size_t i = (hash >> 32) & (SLOT_COUNT - 1);
@@ -104,7 +93,7 @@ word_find(struct word_set *set, uint64_t hash, bool is_added)
         }
         i = (i + 1) & (SLOT_COUNT - 1);
     }
-    if (!is_added || set->used == DISTINCT_WORDS_MAX) {
+    if (set->used == DISTINCT_WORDS_MAX) {
         return NULL;
     }
     set->used++;
@@ -201,10 +190,19 @@ is_skipped(uint32_t code)
 static void
 word_count(struct word_set *set, uint64_t hash)
 {
-    struct word *word = word_find(set, hash, true);
+    struct word *word = word_find(set, hash);
     if (word != NULL && word->count < WORD_COUNT_CAP) {
         word->count++;
     }
+}
+
+static void
+word_end(struct census *census, uint64_t *hash)
+{
+    if (*hash != LANGUAGE_HASH_START) {
+        word_count(&census->words, *hash);
+    }
+    *hash = LANGUAGE_HASH_START;
 }
 
 static void
@@ -212,32 +210,37 @@ take_census(struct census *census, struct slice text)
 {
     const uint8_t *position = text.data;
     const uint8_t *end = text.data + text.size;
-    uint64_t hash = HASH_START;
-    bool is_in_word = false;
+    uint64_t hash = LANGUAGE_HASH_START; /* while it is no more than that, no word is open */
+    size_t latin = 0;
     while (position < end) {
+        if (*position < 0x80) {
+            /* Most text: what fold() and script_of() say of ASCII. */
+            uint32_t small = *position++ | 0x20u;
+            if (small >= 'a' && small <= 'z') {
+                latin++;
+                hash = language_hash_add(hash, small);
+            } else {
+                word_end(census, &hash);
+            }
+            continue;
+        }
         uint32_t code = fold(next_code(&position, end));
         enum script script = script_of(code);
         if (is_skipped(code)) {
             continue;
         }
         if (script == SCRIPT_NONE) {
-            if (is_in_word) {
-                word_count(&census->words, hash);
-            }
-            hash = HASH_START;
-            is_in_word = false;
+            word_end(census, &hash);
             continue;
         }
         census->scripts[script]++;
-        hash = hash_add(hash, code);
-        is_in_word = true;
+        hash = language_hash_add(hash, code);
         if (code >= 0x80 && script <= SCRIPT_DEVANAGARI) {
-            word_count(&census->letters, hash_add(HASH_START, code));
+            word_count(&census->letters, language_hash_add(LANGUAGE_HASH_START, code));
         }
     }
-    if (is_in_word) {
-        word_count(&census->words, hash);
-    }
+    word_end(census, &hash);
+    census->scripts[SCRIPT_LATIN] += latin;
 }
 
 static enum script
@@ -319,43 +322,18 @@ guess_han(const struct census *census, double share, const char *hint)
     return guess_of("zh", share * clarity);
 }
 
-static void
-mark_words(struct word_set *set, const char *words, uint64_t bit)
-{
-    const uint8_t *position = (const uint8_t *)words;
-    const uint8_t *end = position + strlen(words);
-    while (position < end) {
-        uint64_t hash = HASH_START;
-        while (position < end && *position != ' ') {
-            hash = hash_add(hash, next_code(&position, end));
-        }
-        position += position < end;
-        struct word *word = word_find(set, hash, false);
-        if (word != NULL) {
-            word->languages |= bit;
-        }
-    }
-}
+typedef uint64_t users_fn(uint64_t hash);
 
+/* What a word proves is shared among the languages of `among` that use it. */
 static void
-mark_letters(struct word_set *set, const char *letters, uint64_t bit)
+add_scores(const struct word_set *set, users_fn *users_of, uint64_t among, double weight,
+           double scores[LANGUAGE_COUNT_MAX])
 {
-    const uint8_t *position = (const uint8_t *)letters;
-    const uint8_t *end = position + strlen(letters);
-    while (position < end) {
-        struct word *word = word_find(set, hash_add(HASH_START, next_code(&position, end)), false);
-        if (word != NULL) {
-            word->languages |= bit;
+    for (size_t i = 0; set->used > 0 && i < SLOT_COUNT; i++) {
+        if (set->slots[i].hash == 0) {
+            continue;
         }
-    }
-}
-
-/* What a word proves is shared among the languages that use it. */
-static void
-add_scores(const struct word_set *set, double weight, double scores[LANGUAGE_COUNT_MAX])
-{
-    for (size_t i = 0; i < SLOT_COUNT; i++) {
-        uint64_t users = set->slots[i].languages;
+        uint64_t users = users_of(set->slots[i].hash) & among;
         if (users == 0) {
             continue;
         }
@@ -367,17 +345,15 @@ add_scores(const struct word_set *set, double weight, double scores[LANGUAGE_COU
 }
 
 static void
-score_languages(struct census *census, enum script script, double scores[LANGUAGE_COUNT_MAX])
+score_languages(const struct census *census, enum script script, double scores[LANGUAGE_COUNT_MAX])
 {
     double letters[LANGUAGE_COUNT_MAX] = {0};
+    uint64_t among = 0;
     for (size_t i = 0; i < language_count; i++) {
-        if (languages[i].script == script) {
-            mark_words(&census->words, languages[i].words, (uint64_t)1 << i);
-            mark_letters(&census->letters, languages[i].letters, (uint64_t)1 << i);
-        }
+        among |= languages[i].script == script ? (uint64_t)1 << i : 0;
     }
-    add_scores(&census->words, 1, scores);
-    add_scores(&census->letters, LETTER_WEIGHT, letters);
+    add_scores(&census->words, language_word_users, among, 1, scores);
+    add_scores(&census->letters, language_letter_users, among, LETTER_WEIGHT, letters);
     for (size_t i = 0; i < language_count; i++) {
         double most = scores[i] * LETTER_SHARE_MAX + 1; /* short texts may live on letters */
         scores[i] += at_most(letters[i], most);
@@ -385,7 +361,7 @@ score_languages(struct census *census, enum script script, double scores[LANGUAG
 }
 
 static struct language_guess
-guess_by_words(struct census *census, enum script script, double share, const char *hint)
+guess_by_words(const struct census *census, enum script script, double share, const char *hint)
 {
     double scores[LANGUAGE_COUNT_MAX] = {0};
     score_languages(census, script, scores);

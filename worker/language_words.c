@@ -1,5 +1,13 @@
 #include "worker/language_words.h"
 
+/* Sorted by hash, and found by it: slots hold a row's number plus one. */
+struct user_row {
+    uint64_t hash;
+    uint64_t users;
+};
+
+#include "worker/language_words_table.h"
+
 const struct language_words languages[] = {
     {"en", SCRIPT_LATIN, "",
      "the of and to in is that it was for on are with as his they be at this have from or had by "
@@ -208,3 +216,29 @@ const struct language_words languages[] = {
 const size_t language_count = sizeof languages / sizeof languages[0];
 
 _Static_assert(sizeof languages / sizeof languages[0] <= LANGUAGE_COUNT_MAX, "one bit each");
+
+static uint64_t
+users_find(const struct user_row *rows, const uint16_t *slots, size_t slot_count, uint64_t hash)
+{
+    hash |= 1;
+    for (size_t slot = (hash >> 32) & (slot_count - 1); slots[slot] != 0;
+         slot = (slot + 1) & (slot_count - 1)) {
+        const struct user_row *row = &rows[slots[slot] - 1];
+        if (row->hash == hash) {
+            return row->users;
+        }
+    }
+    return 0;
+}
+
+uint64_t
+language_word_users(uint64_t hash)
+{
+    return users_find(word_rows, word_slots, (size_t)1 << WORD_SLOT_BITS, hash);
+}
+
+uint64_t
+language_letter_users(uint64_t hash)
+{
+    return users_find(letter_rows, letter_slots, (size_t)1 << LETTER_SLOT_BITS, hash);
+}

@@ -8,6 +8,7 @@
 #define THRESH_WORKER_LANGUAGE_WORDS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum script {
     SCRIPT_NONE, /* digits, punctuation, symbols */
@@ -51,5 +52,21 @@ struct language_words {
 
 extern const struct language_words languages[];
 extern const size_t language_count;
+
+/* What words and letters are known by: FNV-1a over their code points, never 0. A collision would
+ * have to hit a listed word, and would then count for one word of hundreds. */
+#define LANGUAGE_HASH_START UINT64_C(0xcbf29ce484222325)
+#define LANGUAGE_HASH_PRIME UINT64_C(0x100000001b3)
+
+static inline uint64_t
+language_hash_add(uint64_t hash, uint32_t code)
+{
+    return (hash ^ code) * LANGUAGE_HASH_PRIME;
+}
+
+/* The languages, of any script, that list the word or the letter with that hash: a bit for each
+ * row. The tables behind it are written by language_tables.py. */
+uint64_t language_word_users(uint64_t hash);
+uint64_t language_letter_users(uint64_t hash);
 
 #endif

@@ -4,6 +4,8 @@
 
 #include <criterion/criterion.h>
 
+#include "worker/language_words.h"
+
 struct sample {
     const char *tag;
     const char *text;
@@ -250,4 +252,32 @@ Test(language, is_sure_of_a_long_text_and_unsure_of_a_few_words)
     const char *text = samples[0].text;
     cr_expect(detect(text, "").confidence > 0.5);
     cr_expect(detect("the end", "").confidence < detect(text, "").confidence);
+}
+
+/* language_words_table.h is written by a program: was it run after the last change of the lists? */
+Test(language, lists_and_their_table_agree)
+{
+    for (size_t i = 0; i < language_count; i++) {
+        uint64_t hash = LANGUAGE_HASH_START;
+        for (const char *at = languages[i].words;; at++) {
+            uint8_t byte = (uint8_t)*at;
+            if (byte == ' ' || byte == 0) {
+                cr_expect(language_word_users(hash) >> i & 1, "%s: before \"%.20s\"",
+                          languages[i].tag, at);
+                hash = LANGUAGE_HASH_START;
+                if (byte == 0) {
+                    break;
+                }
+                continue;
+            }
+            uint32_t code = byte;
+            size_t trail = byte >= 0xe0 ? 2 : byte >= 0xc0 ? 1 : 0;
+            code &= trail == 0 ? 0x7f : 0x3fu >> trail;
+            for (; trail > 0; trail--) {
+                code = code << 6 | ((uint8_t) * ++at & 0x3fu);
+            }
+            hash = language_hash_add(hash, code);
+        }
+    }
+    cr_expect_eq(language_word_users(LANGUAGE_HASH_START), 0, "no word is no word");
 }
