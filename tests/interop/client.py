@@ -8,160 +8,90 @@
 import json, os, sys, time
 import msgpack, zmq
 
-HELLO, WELCOME, REFUSED, HEARTBEAT, RENEWED, SUBMIT, SUBMITTED, CREDIT = 1, 2, 3, 4, 5, 10, 11, 20
+HELLO, WELCOME, REFUSED, HEARTBEAT, SUBMIT, SUBMITTED, CREDIT = 1, 2, 3, 4, 10, 11, 20
 TASKS, RESULTS, RECORDED, STOP, SUBSCRIBE, DELIVER, ACKNOWLEDGE = 21, 22, 23, 26, 30, 31, 32
+socket = zmq.Context().socket(zmq.DEALER)
+identity = {"role": sys.argv[1], "client": os.urandom(16), "versions": [1], "name": "client.py"}
+unanswered = {}  # sequence -> frames, kept until the answer with that sequence has come
+running = {}  # a worker's leases: fence -> [task, sequence of its RESULTS]
 
 
-class Peer:
-    """One connection: HELLO first, heartbeats, and numbered messages sent again until answered."""
-
-    def __init__(self, endpoint, role, introduction=None, **hello):
-        self.socket = zmq.Context.instance().socket(zmq.DEALER)
-        self.socket.setsockopt(zmq.ROUTING_ID, b"p" + os.urandom(15))
-        self.socket.setsockopt(zmq.LINGER, 0)
-        self.socket.connect(endpoint)
-        self.hello = {"role": role, "client": os.urandom(16), "versions": [1], **hello}
-        self.introduction = introduction  # (type, fields), said after every WELCOME
-        self.welcome = {"heartbeat_ms": 1000}  # until the broker says more
-        self.sequence, self.unanswered = 0, {}  # sequence -> frames
-        self.running = {}  # a worker's leases: fence -> [task, sequence of its RESULTS]
-        self.heard = self.beaten = self.answered = -1e9  # when
-
-    def send(self, kind, fields=None, sequence=0, table=None, bodies=()):
-        frames = [msgpack.packb([1, kind, sequence, fields or {}])]
-        frames += [] if table is None else [msgpack.packb(table), *bodies]
-        self.socket.send_multipart(frames)
-        return frames
-
-    def send_numbered(self, kind, fields=None, table=None, bodies=()):
-        self.sequence += 1
-        self.unanswered[self.sequence] = self.send(kind, fields, self.sequence, table, bodies)
-        return self.sequence
-
-    def beat(self):
-        """What is due by the clock: HEARTBEAT, or HELLO to a broker that has been silent."""
-        now, interval = time.monotonic(), self.welcome["heartbeat_ms"] / 1000
-        if now - self.beaten >= interval and now - self.heard >= 3 * interval:
-            running = [[fence, task] for fence, (task, _) in self.running.items()]
-            self.send(HELLO, {**self.hello, "running": running})
-            self.beaten = now
-        elif now - self.beaten >= interval:
-            self.send(HEARTBEAT, {"running": list(self.running)})
-            self.beaten = now
-            if now - self.answered >= 3 * interval:
-                self.resend()
-
-    def resend(self):
-        self.answered = time.monotonic()
-        for message in self.unanswered.values():
-            self.socket.send_multipart(message)
-
-    def receive(self, timeout):
-        """The next message: (type, sequence, fields, table, bodies); type None when none came."""
-        end = time.monotonic() + timeout
-        while True:
-            self.beat()
-            left = min(end - time.monotonic(), self.welcome["heartbeat_ms"] / 1000)
-            if not self.socket.poll(max(0, int(left * 1000))):
-                if time.monotonic() >= end:
-                    return None, 0, {}, [], []
-                continue
-            frames = self.socket.recv_multipart()
-            _, kind, sequence, fields = msgpack.unpackb(frames[0], strict_map_key=False)
-            if kind == REFUSED and fields["code"] == "hello_first":
-                if self.heard > 0:  # the broker has restarted; the first such answer will do
-                    self.heard = self.beaten = -1e9
-                continue
-            self.heard = time.monotonic()
-            if kind == WELCOME:
-                self.welcome = fields
-                self.resend()
-                if self.introduction:
-                    self.send(*self.introduction)
-            for fence in fields.get("lost", []):
-                self.running.pop(fence, None)
-            if kind in (SUBMITTED, RECORDED):
-                self.answered = self.heard
-                self.unanswered.pop(sequence, None)
-                self.running = {f: run for f, run in self.running.items() if run[1] != sequence}
-            return (kind, sequence, fields, msgpack.unpackb(frames[1]) if frames[1:] else [],
-                    frames[2:])
+def send(kind, fields={}, sequence=0, table=None, bodies=()):
+    frames = [msgpack.packb([1, kind, sequence, fields])]
+    frames += [] if table is None else [msgpack.packb(table), *bodies]
+    if kind in (SUBMIT, RESULTS):
+        unanswered[sequence] = frames
+    socket.send_multipart(frames)
 
 
-def feed(peer, items):
-    """Submits items, each (map, document's bytes or None). Returns their statuses, none busy."""
-    statuses = [3] * len(items)
-    while not peer.heard > 0:
-        peer.receive(1)
-    while 3 in statuses:
-        places = [i for i, status in enumerate(statuses) if status == 3]
-        bodies = [items[i][1] for i in places if items[i][1] is not None]
-        number = iter(range(len(bodies)))
-        table = [items[i][0] if items[i][1] is None else {**items[i][0], "body": next(number)}
-                 for i in places]
-        sequence = peer.send_numbered(SUBMIT, {"confirmed": peer.sequence}, table, bodies)
-        while sequence in peer.unanswered:
-            fields = peer.receive(1)[2]
-        for i, status in zip(places, fields["statuses"]):
-            statuses[i] = status
-        if 3 in statuses:
-            time.sleep(fields["retry_ms"] / 1000)
-    return statuses
+def messages(greeting):
+    """Every message, for ever. After each WELCOME says greeting, and again what is unanswered."""
+    beat_s, silent, beaten = 1, 3, 0.0
+    while True:
+        if time.monotonic() - beaten >= beat_s:
+            beaten, silent = time.monotonic(), silent + 1
+            if silent > 3:  # at the start, and when the broker has not been heard for three beats
+                send(HELLO, {**identity, "running": [[f, run[0]] for f, run in running.items()]})
+            else:
+                send(HEARTBEAT, {"running": list(running)})
+        if not socket.poll(100):
+            continue
+        header, *frames = socket.recv_multipart()
+        _, kind, sequence, fields = msgpack.unpackb(header)
+        if kind == REFUSED and fields["code"] == "hello_first":  # the broker has restarted
+            silent, beaten = (3, 0.0) if silent < 3 else (silent, beaten)
+            continue
+        silent = 0
+        if kind == WELCOME:
+            beat_s = fields["heartbeat_ms"] / 1000
+            for message in unanswered.values():
+                socket.send_multipart(message)
+            send(*greeting)
+        unanswered.pop(sequence if kind in (SUBMITTED, RECORDED) else None, None)
+        for fence in [f for f, run in running.items() if kind == RECORDED and run[1] == sequence]:
+            del running[fence]
+        for fence in fields.get("lost", []):
+            running.pop(fence, None)
+        yield kind, sequence, fields, msgpack.unpackb(frames[0]) if frames else [], frames[1:]
 
 
-def tiny_result(lease, body):
-    """What a real worker makes by fetching and extracting lease["item"]["url"]."""
-    result = {"version": 1, "task": lease["task"], "attempt": lease["attempt"], "outcome": "ok",
-              "url": lease["item"]["url"], "worker": "client.py"}
-    if "meta" in lease["item"]:
-        result["meta"] = lease["item"]["meta"]
-    return result if body is None else {**result, "text": body.decode("utf-8", "replace")}
+def feed(*documents):
+    pairs = [document.split("=", 1) for document in documents]
+    items = [{"url": name, "content_type": "text/plain", "body": i} for i, (name, _) in enumerate(pairs)]
+    greeting = (SUBMIT, {}, 1, items, [text.encode() for _, text in pairs])
+    for kind, _, fields, _, _ in messages(greeting):
+        if kind == SUBMITTED:
+            return print(*[("accepted", "known", "invalid", "busy")[s] for s in fields["statuses"]])
 
 
-def work(peer, make_result=tiny_result, timeout=1):
-    """Does the tasks of one message, if one comes in time. False when told to stop."""
-    kind, _, _, leases, bodies = peer.receive(timeout)
-    leases = [lease for lease in leases if kind == TASKS and lease["fence"] not in peer.running]
-    peer.running.update({lease["fence"]: [lease["task"], 0] for lease in leases})
-    for lease in leases:
-        result = make_result(lease, bodies[lease["body"]] if "body" in lease else None)
-        report = {"fence": lease["fence"], "task": lease["task"], "outcome": result["outcome"],
-                  "result": 0}
-        sequence = peer.send_numbered(RESULTS, None, [report], [msgpack.packb(result)])
-        peer.running[lease["fence"]][1] = sequence
-    return kind != STOP
+def work():
+    count = 0
+    for kind, _, _, leases, bodies in messages((CREDIT, {"credit": 16})):
+        for lease in leases if kind == TASKS else []:
+            if lease["fence"] in running:
+                continue  # a copy
+            item, count = lease["item"], count + 1
+            text = bodies[lease["body"]].decode() if "body" in lease else "one would fetch " + item["url"]
+            result = {"version": 1, "task": lease["task"], "url": item["url"], "outcome": "ok",
+                      "attempt": lease["attempt"], "worker": "client.py", "text": text}
+            report = {"fence": lease["fence"], "task": lease["task"], "outcome": "ok", "result": 0}
+            running[lease["fence"]] = [lease["task"], count]
+            send(RESULTS, {}, count, [report], [msgpack.packb(result)])
+        if kind == STOP:
+            return
 
 
-def collect(peer, keep, timeout=1):
-    """Gives the results of one message to keep({task: result}), then acknowledges them."""
-    kind, sequence, _, rows, bodies = peer.receive(timeout)
-    if kind == DELIVER:
-        keep({task: msgpack.unpackb(body) for (_, task), body in zip(rows, bodies)})
-        peer.send(ACKNOWLEDGE, None, sequence)
+def collect(name):
+    seen = set()  # a real collector remembers over its restarts what it has
+    for kind, position, _, rows, bodies in messages((SUBSCRIBE, {"name": name, "credit": 64})):
+        for (_, task), body in zip(rows, bodies) if kind == DELIVER else []:
+            if task not in seen:
+                print(json.dumps(msgpack.unpackb(body)), flush=True)
+            seen.add(task)
+        if kind == DELIVER:
+            send(ACKNOWLEDGE, sequence=position)
 
 
-def main(role, endpoint, *arguments):
-    if role == "feed":
-        pairs = [argument.split("=", 1) for argument in arguments]
-        items = [({"url": name, "content_type": "text/plain"}, text.encode()) for name, text in pairs]
-        names = ["accepted", "known", "invalid", "busy"]
-        print(*[names[status] for status in feed(Peer(endpoint, "feed"), items)])
-    elif role == "work":
-        peer = Peer(endpoint, "work", (CREDIT, {"credit": 16}), name="client.py")
-        while work(peer):
-            pass
-    elif role == "collect":
-        peer = Peer(endpoint, "collect", (SUBSCRIBE, {"name": arguments[0], "credit": 64}))
-        seen = set()  # a real collector remembers over its restarts what it has
-
-        def keep(results):
-            for task in results.keys() - seen:
-                print(json.dumps(results[task], default=repr), flush=True)
-            seen.update(results)
-
-        while True:
-            collect(peer, keep)
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]) if len(sys.argv) > 2 else __doc__)
+socket.setsockopt(zmq.ROUTING_ID, b"p" + os.urandom(15))
+socket.connect(sys.argv[2])
+{"feed": feed, "work": work, "collect": collect}[sys.argv[1]](*sys.argv[3:])

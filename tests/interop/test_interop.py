@@ -8,14 +8,14 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "process"))
 from harness import Kit, check, check_ledger, client, say, wait_for  # noqa: E402
 
-SCRIPT = pathlib.Path(client.__file__)
+SCRIPT = pathlib.Path(__file__).resolve().parent / "client.py"
 
 
 def run(kit, role, *arguments):
     return kit.start(role, ["/usr/bin/python3", SCRIPT, role, kit.endpoints[role], *arguments])
 
 
-def test_commands(kit):
+def test_commands(kit, broker):
     feeder = run(kit, "feed", "one=A first text.", "two=Zwei Töne.", "one=A first text.")
     feeder.expect_exit(0)
     check(feeder.output() == "accepted accepted known\n", feeder.output())
@@ -25,9 +25,14 @@ def test_commands(kit):
     results = [json.loads(line) for line in collector.output().splitlines()]
     texts = {result["url"]: result["text"] for result in results}
     check(texts == {"name:one": "A first text.", "name:two": "Zwei Töne."}, f"{results}")
+    kit.wait_settled()
+    broker.kill()
+    kit.broker(gap="0", heartbeat="200ms", takeover="0")
+    run(kit, "feed", "three=After a restart.").expect_exit(0)
+    wait_for(lambda: collector.output().count("\n") >= 3, "a result after the broker's restart")
     status = kit.wait_settled()
     check_ledger(status)
-    check(status["totals"]["outcome"] == {"ok": 2}, f"{status['totals']}")
+    check(status["totals"]["outcome"] == {"ok": 3}, f"{status['totals']}")
 
 
 def test_page(kit):
@@ -60,8 +65,7 @@ def test_page(kit):
 
 def main():
     with Kit() as kit:
-        kit.broker(gap="0")
-        test_commands(kit)
+        test_commands(kit, kit.broker(gap="0", heartbeat="200ms", takeover="0"))
         test_page(kit)
         say("the client does what the page says")
 

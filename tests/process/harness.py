@@ -18,8 +18,7 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "interop"))
-import client  # noqa: E402  the client written from PROTOCOL.md
+import peer as client
 
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1

@@ -12,8 +12,7 @@ import pathlib
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "interop"))
-import client  # noqa: E402
+import peer as client
 
 BATCH = 8
 CREDIT = 32
