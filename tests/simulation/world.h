@@ -163,7 +163,7 @@ struct sim_collector {
 struct sim_peer {
     enum role role;
     uint8_t client[SIM_CLIENT_BYTES];
-    char route[16];
+    char route[40]; /* a letter and two numbers */
     unsigned starts;
     unsigned connection; /* grows when it breaks: what was under way is lost */
     bool is_running;
