@@ -337,7 +337,7 @@ open_length(const struct page *page)
         i = is_closed ? document->nodes[i].end : i + 1;
     }
     uint32_t all = page->features[document->body].length;
-    return all > closed ? all - closed : 0;
+    return all > closed ? all - closed : all;
 }
 
 void

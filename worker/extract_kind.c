@@ -14,9 +14,10 @@
 #define STRICT_LENGTH_CLAIMED_MIN 140
 
 /* The shares asked for of pages that claim to be articles (with a date or an author too), of those
- * with one of these signs, and of those with none. */
-#define STRICT_SHARE_CLAIMED 0.10
-#define STRICT_SHARE_NAMED 0.25
+ * with one of these signs, and of those with none. Many sites claim it for every page: only news,
+ * and bodies that have a name for it, are believed with little text. */
+#define STRICT_SHARE_CLAIMED 0.33
+#define STRICT_SHARE_BELIEVED 0.10
 #define STRICT_SHARE_SIGNED 0.60
 #define STRICT_SHARE_UNSIGNED 0.80
 
@@ -118,9 +119,11 @@ is_article_enough(const struct page *page, uint32_t strict, uint32_t loose)
     unsigned signs = (unsigned)is_claimed + page->has_date + page->has_author;
     bool is_sure = is_claimed && signs >= 2;
     bool is_named = page->features[page->root].tokens & TOKEN_STRONG;
-    double share = is_sure      ? STRICT_SHARE_CLAIMED
-                   : signs >= 1 ? STRICT_SHARE_SIGNED
-                                : STRICT_SHARE_UNSIGNED;
+    double share = signs >= 1 ? STRICT_SHARE_SIGNED : STRICT_SHARE_UNSIGNED;
+    if (is_sure) {
+        bool is_believed = is_named || hint_has(page, "NewsArticle");
+        share = is_believed ? STRICT_SHARE_BELIEVED : STRICT_SHARE_CLAIMED;
+    }
     uint32_t length_min = is_sure || is_named ? STRICT_LENGTH_CLAIMED_MIN : STRICT_LENGTH_MIN;
     /* Of a short page that has nothing else the length says nothing. */
     bool is_long = strict > length_min || strict >= STRICT_SHARE_UNSIGNED * loose;
