@@ -155,6 +155,10 @@ verb_status(struct request *request)
     reply_uint(request, "uptime_ms", (uint64_t)(request->in->time.now_ms - core->started_ms));
     reply_uint(request, "boot", core->boot);
     reply_uint(request, "hosts", core->hosts.count - 1u);
+    struct store_usage usage;
+    store_usage(core->store, &usage);
+    reply_uint(request, "commits", usage.commits);
+    reply_uint(request, "flushes", usage.flushes);
     write_string(request->out, "paused");
     write_bool(request->out, core->is_paused);
     request->pairs++;
