@@ -5,13 +5,6 @@
 
 #include "broker/core_internal.h"
 
-enum status {
-    STATUS_ACCEPTED,
-    STATUS_KNOWN,
-    STATUS_INVALID,
-    STATUS_BUSY,
-};
-
 static const char *const item_names[] = {"url",           "body", "content_type", "priority",
                                          "not_before_at", "key",  "again",        "host",
                                          "meta",          NULL};
@@ -262,7 +255,7 @@ core_accept(struct core *core, struct core_time time, struct task_record *record
     return OK;
 }
 
-static enum status
+static enum item_status
 take_item(struct core *core, const struct incoming *in, struct slice row, struct buffer *name,
           const char **ret_reason)
 {
@@ -273,13 +266,13 @@ take_item(struct core *core, const struct incoming *in, struct slice row, struct
         make_canonical(&item, &url, name);
     if (item.reason) {
         *ret_reason = item.reason;
-        return STATUS_INVALID;
+        return ITEM_INVALID;
     }
     struct fingerprint fingerprint = identity_of(&item, buffer_slice(name));
     if (!item.is_again && seen_has(core->seen, fingerprint))
-        return STATUS_KNOWN;
+        return ITEM_KNOWN;
     if (core->is_draining || store_batch_bytes(core_filling(core)->rows) > CORE_BATCH_BYTES_BUSY)
-        return STATUS_BUSY;
+        return ITEM_BUSY;
     const struct item stored = {
         .url = buffer_slice(name),
         .content_type = item.content_type,
@@ -297,14 +290,14 @@ take_item(struct core *core, const struct incoming *in, struct slice row, struct
         .host = item.has_body ? slice_of("", 0) : core_host_key(core, &url, item.host),
         .item = buffer_slice(&core->scratch),
     };
-    return core_accept(core, in->time, &record, item.body, &fingerprint) ? STATUS_BUSY
-                                                                         : STATUS_ACCEPTED;
+    return core_accept(core, in->time, &record, item.body, &fingerprint) ? ITEM_BUSY
+                                                                         : ITEM_ACCEPTED;
 }
 
 /* ---- the message -------------------------------------------------------------------------- */
 
 struct tally {
-    uint64_t counts[4];
+    uint64_t counts[ITEM_STATUS_COUNT];
     struct buffer statuses;
     struct buffer reasons;
     uint64_t first; /* number of the first accepted task */
@@ -319,12 +312,12 @@ take_items(struct core *core, const struct incoming *in, struct reader *table, s
     for (size_t i = 0; i < count; i++) {
         const char *reason = NULL;
         uint64_t sequence = core->next_sequence ? core->next_sequence : 1;
-        enum status status = take_item(core, in, read_raw(table), &name, &reason);
-        if (status == STATUS_ACCEPTED && tally->counts[STATUS_ACCEPTED] == 0)
+        enum item_status status = take_item(core, in, read_raw(table), &name, &reason);
+        if (status == ITEM_ACCEPTED && tally->counts[ITEM_ACCEPTED] == 0)
             tally->first = sequence;
         tally->counts[status]++;
         write_uint(&tally->statuses, (uint64_t)status);
-        if (status == STATUS_INVALID) {
+        if (status == ITEM_INVALID) {
             char index[24]; /* keys of a map are text (message_scan) */
             snprintf(index, sizeof index, "%zu", i);
             write_string(&tally->reasons, index);
@@ -339,7 +332,7 @@ answer(struct core *core, const struct incoming *in, size_t count, const struct 
 {
     struct buffer *out = &core->scratch;
     buffer_clear(out);
-    bool is_busy = tally->counts[STATUS_BUSY] > 0;
+    bool is_busy = tally->counts[ITEM_BUSY] > 0;
     write_header(out, MESSAGE_SUBMITTED, in->sequence, 3u + is_busy);
     write_string(out, "statuses");
     write_array(out, count);
@@ -347,7 +340,7 @@ answer(struct core *core, const struct incoming *in, size_t count, const struct 
     write_string(out, "first");
     write_uint(out, tally->first);
     write_string(out, "reasons");
-    write_map(out, tally->counts[STATUS_INVALID]);
+    write_map(out, tally->counts[ITEM_INVALID]);
     buffer_append(out, tally->reasons.data, tally->reasons.size);
     if (is_busy) {
         write_string(out, "retry_ms");
@@ -402,9 +395,9 @@ core_submit(struct core *core, struct incoming *in)
     buffer_init(&tally.statuses, CORE_BATCH_BYTES_MAX);
     buffer_init(&tally.reasons, CORE_BATCH_BYTES_MAX);
     take_items(core, in, &table, count, &tally);
-    totals_add_text(&core->totals, TOTAL_COUNTER, "items_known", tally.counts[STATUS_KNOWN]);
-    totals_add_text(&core->totals, TOTAL_COUNTER, "items_invalid", tally.counts[STATUS_INVALID]);
-    totals_add_text(&core->totals, TOTAL_COUNTER, "items_busy", tally.counts[STATUS_BUSY]);
+    totals_add_text(&core->totals, TOTAL_COUNTER, "items_known", tally.counts[ITEM_KNOWN]);
+    totals_add_text(&core->totals, TOTAL_COUNTER, "items_invalid", tally.counts[ITEM_INVALID]);
+    totals_add_text(&core->totals, TOTAL_COUNTER, "items_busy", tally.counts[ITEM_BUSY]);
     answer(core, in, count, &tally);
     buffer_release(&tally.statuses);
     buffer_release(&tally.reasons);

@@ -236,25 +236,6 @@ enum {
     BEAT_COUNT
 };
 
-static const char *const stat_names[] = {"fetching",     "extracting",     "waiting",
-                                         "done",         "failed",         "bytes_received",
-                                         "memory_bytes", "child_restarts", NULL};
-
-static void
-read_stats(struct slice map, struct worker_stats *stats)
-{
-    struct slice fields[8];
-    struct reader reader;
-    enum error error = OK;
-    reader_init(&reader, map);
-    read_fields(&reader, stat_names, fields);
-    uint64_t *const values[] = {&stats->fetching,     &stats->extracting,    &stats->waiting,
-                                &stats->done,         &stats->failed,        &stats->bytes_received,
-                                &stats->memory_bytes, &stats->child_restarts};
-    for (size_t i = 0; i < 8; i++)
-        *values[i] = field_uint(fields[i], *values[i], &error);
-}
-
 /* Renews what the worker names; appends what is no longer its own. */
 static size_t
 renew(struct core *core, const struct incoming *in, struct slice running, struct buffer *out)
@@ -303,7 +284,7 @@ core_heartbeat(struct core *core, struct incoming *in)
         buffer_init(&lost, CORE_BATCH_BYTES_MAX);
         size_t lost_count = renew(core, in, fields[BEAT_RUNNING], &lost);
         if (fields[BEAT_STATS].data)
-            read_stats(fields[BEAT_STATS], &peer_at(&core->roster, in->peer)->stats);
+            worker_stats_read(fields[BEAT_STATS], &peer_at(&core->roster, in->peer)->stats);
         roster_update_line(&core->roster, in->peer);
         write_header(out, MESSAGE_RENEWED, in->sequence, 1);
         write_string(out, "lost");
@@ -393,7 +374,7 @@ forget_feeders(struct core *core)
 int64_t
 core_peers_tick(struct core *core, struct core_time time)
 {
-    int64_t silent_ms = CORE_SILENT_BEATS * core->options.heartbeat_ms;
+    int64_t silent_ms = SILENT_BEATS_MAX * core->options.heartbeat_ms;
     /* Whoever comes meanwhile is silent at the earliest that much later. */
     int64_t next_ms = time.now_ms + silent_ms;
     if (time.now_ms < core->next_peers_ms)

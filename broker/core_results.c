@@ -3,12 +3,6 @@
 
 #include "broker/core_internal.h"
 
-enum record_status {
-    RECORD_RECORDED,
-    RECORD_LATE,
-    RECORD_REFUSED,
-};
-
 static const char *const report_names[] = {"fence",
                                            "task",
                                            "outcome",
@@ -95,7 +89,7 @@ read_report(const struct core *core, const struct incoming *in, struct slice row
     return is_good;
 }
 
-static enum record_status
+static enum report_status
 take_report(struct core *core, const struct incoming *in, struct slice row)
 {
     struct ending ending;
@@ -103,7 +97,7 @@ take_report(struct core *core, const struct incoming *in, struct slice row)
     uint32_t lease = leases_find(&core->leases, ending.fence);
     if (lease == LEASE_NONE || lease_at(&core->leases, lease)->worker != in->peer) {
         totals_add_text(&core->totals, TOTAL_COUNTER, "results_late", 1);
-        return RECORD_LATE;
+        return REPORT_LATE;
     }
     peer_at(&core->roster, in->peer)->recorded++;
     if (!is_good) {
@@ -115,7 +109,7 @@ take_report(struct core *core, const struct incoming *in, struct slice row)
         totals_add_text(&core->totals, TOTAL_COUNTER, "reports_malformed", 1);
     }
     core_end_attempt(core, in->time, lease, &ending);
-    return is_good ? RECORD_RECORDED : RECORD_REFUSED;
+    return is_good ? REPORT_RECORDED : REPORT_REFUSED;
 }
 
 /* Answers RESULTS or RELEASE when the disk has what it changed. */
@@ -194,7 +188,7 @@ core_release(struct core *core, struct incoming *in)
         bool is_its_own = lease != LEASE_NONE && lease_at(&core->leases, lease)->worker == in->peer;
         if (is_its_own)
             core_release_lease(core, lease);
-        write_uint(&statuses, is_its_own ? RECORD_RECORDED : RECORD_LATE);
+        write_uint(&statuses, is_its_own ? REPORT_RECORDED : REPORT_LATE);
     }
     answer(core, in, &statuses, count);
     buffer_release(&statuses);

@@ -6,32 +6,6 @@
 
 #include <xxhash.h>
 
-static const char *const role_names[ROLE_COUNT] = {
-    [ROLE_FEED] = "feed",
-    [ROLE_WORK] = "work",
-    [ROLE_COLLECT] = "collect",
-    [ROLE_CONTROL] = "control",
-};
-
-const char *
-role_name(enum role role)
-{
-    assert(role < ROLE_COUNT);
-    return role_names[role];
-}
-
-bool
-role_parse(struct slice name, enum role *ret_role)
-{
-    for (unsigned i = 0; i < ROLE_COUNT; i++) {
-        if (slice_equal(name, slice_string(role_names[i]))) {
-            *ret_role = (enum role)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 void
 roster_init(struct roster *roster)
 {

@@ -15,37 +15,14 @@
 #include "broker/window.h"
 #include "common/buffer.h"
 #include "common/error.h"
+#include "common/wire.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #define ROSTER_PEERS_MAX 65536
 #define PEER_NONE UINT32_MAX
-#define CLIENT_ID_BYTES 16
-#define PEER_NAME_BYTES_MAX 128
 #define ROUTE_BYTES_MAX 255
-
-enum role {
-    ROLE_FEED,
-    ROLE_WORK,
-    ROLE_COLLECT,
-    ROLE_CONTROL,
-    ROLE_COUNT
-};
-
-const char *role_name(enum role role);
-bool role_parse(struct slice name, enum role *ret_role);
-
-struct worker_stats {
-    uint64_t fetching;
-    uint64_t extracting;
-    uint64_t waiting;
-    uint64_t done;
-    uint64_t failed;
-    uint64_t bytes_received;
-    uint64_t memory_bytes;
-    uint64_t child_restarts;
-};
 
 struct peer {
     bool is_used;

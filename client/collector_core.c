@@ -38,7 +38,7 @@ collector_core_create(const struct collector_core_options *options)
         return NULL;
     }
     const char *name = options->name != NULL ? options->name : "default";
-    session_init(&core->session, SESSION_COLLECT, name, options->client);
+    session_init(&core->session, ROLE_COLLECT, name, options->client);
     core->credit = options->credit > 0 ? options->credit : COLLECTOR_CREDIT_DEFAULT;
     core->bytes = options->bytes > 0 ? options->bytes : COLLECTOR_BYTES_DEFAULT;
     core->unfinished = -1;

@@ -26,7 +26,7 @@ struct collector_core;
 
 struct collector_core_options {
     const char *name; /* NULL: "default" */
-    uint8_t client[SESSION_CLIENT_BYTES];
+    uint8_t client[CLIENT_ID_BYTES];
     uint64_t credit; /* 0: the default */
     uint64_t bytes;  /* 0: the default */
 };

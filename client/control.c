@@ -160,7 +160,7 @@ enum error
 control_request(const char *endpoint, int64_t timeout_ms, const char *verb, struct slice arguments,
                 struct buffer *ret_reply, char **ret_message)
 {
-    uint8_t client[SESSION_CLIENT_BYTES];
+    uint8_t client[CLIENT_ID_BYTES];
     struct exchange exchange = {
         .verb = verb, .arguments = arguments, .sequence = 1, .reply = ret_reply};
     enum error error = channel_random(client, sizeof client);
@@ -170,7 +170,7 @@ control_request(const char *endpoint, int64_t timeout_ms, const char *verb, stru
     if (error != OK) {
         return error;
     }
-    session_init(&exchange.session, SESSION_CONTROL, "thresh", client);
+    session_init(&exchange.session, ROLE_CONTROL, "thresh", client);
     int64_t until_ms = clock_monotonic_ms() + timeout_ms;
     while (error == OK && !exchange.is_answered) {
         error = turn(&exchange, until_ms);

@@ -7,14 +7,7 @@
 #define THRESH_CLIENT_FEEDER_ANSWER_H
 
 #include "client/feeder_core.h"
-
-enum item_status {
-    ITEM_ACCEPTED,
-    ITEM_KNOWN,
-    ITEM_INVALID,
-    ITEM_BUSY,
-    ITEM_STATUS_COUNT,
-};
+#include "common/wire.h"
 
 struct feeder_answer {
     uint8_t statuses[FEEDER_BATCH_MAX];     /* enum item_status */

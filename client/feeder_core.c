@@ -24,7 +24,7 @@ feeder_core_create(const struct feeder_core_options *options, feeder_status_fn *
     if (core == NULL) {
         return NULL;
     }
-    session_init(&core->session, SESSION_FEED, options->name, options->client);
+    session_init(&core->session, ROLE_FEED, options->name, options->client);
     core->fed = fed;
     core->context = context;
     core->batch_max = limit_of(options->batch_max, FEEDER_BATCH_DEFAULT, FEEDER_BATCH_MAX);

@@ -41,7 +41,7 @@ struct feeder_core;
 
 struct feeder_core_options {
     const char *name;
-    uint8_t client[SESSION_CLIENT_BYTES];
+    uint8_t client[CLIENT_ID_BYTES];
     size_t batch_max;  /* 0: the default */
     size_t window_max; /* 0: the default */
     size_t bytes_max;  /* 0: the default */

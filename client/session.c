@@ -7,19 +7,11 @@
 #define HEARTBEAT_DEFAULT_MS 5000
 #define HEARTBEAT_MIN_MS 10
 #define HEARTBEAT_MAX_MS 600000
-#define SILENT_INTERVALS 3 /* after that many the broker is taken for gone */
 #define RETRY_DEFAULT_MS 1000
 #define RETRY_MAX_MS 600000
 
-static const char *const role_names[] = {
-    [SESSION_FEED] = "feed",
-    [SESSION_COLLECT] = "collect",
-    [SESSION_CONTROL] = "control",
-};
-
 void
-session_init(struct session *session, enum session_role role, const char *name,
-             const uint8_t *client)
+session_init(struct session *session, enum role role, const char *name, const uint8_t *client)
 {
     *session = (struct session){
         .role = role,
@@ -28,11 +20,11 @@ session_init(struct session *session, enum session_role role, const char *name,
         .limits.heartbeat_ms = HEARTBEAT_DEFAULT_MS,
     };
     struct slice text = slice_string(name);
-    size_t size = text.size < SESSION_NAME_BYTES_MAX ? text.size : SESSION_NAME_BYTES_MAX;
+    size_t size = text.size < PEER_NAME_BYTES_MAX ? text.size : PEER_NAME_BYTES_MAX;
     if (size > 0) {
         memcpy(session->name, text.data, size);
     }
-    memcpy(session->client, client, SESSION_CLIENT_BYTES);
+    memcpy(session->client, client, CLIENT_ID_BYTES);
 }
 
 /* Begins to say HELLO, at once. */
@@ -48,7 +40,7 @@ enum session_action
 session_due(struct session *session, int64_t now_ms)
 {
     if (session->state == SESSION_WELCOMED &&
-        now_ms - session->heard_at_ms >= SILENT_INTERVALS * session->limits.heartbeat_ms) {
+        now_ms - session->heard_at_ms >= SILENT_BEATS_MAX * session->limits.heartbeat_ms) {
         greet(session, now_ms);
     }
     if (session->state == SESSION_GREETING && now_ms >= session->hello_at_ms) {
@@ -86,7 +78,7 @@ session_deadline(const struct session *session)
     }
     if (session->state == SESSION_WELCOMED) {
         int64_t silent_at_ms =
-            session->heard_at_ms + SILENT_INTERVALS * session->limits.heartbeat_ms;
+            session->heard_at_ms + SILENT_BEATS_MAX * session->limits.heartbeat_ms;
         return session->heartbeat_at_ms < silent_at_ms ? session->heartbeat_at_ms : silent_at_ms;
     }
     return INT64_MAX;
@@ -104,14 +96,14 @@ session_ask(struct session *session)
 void
 session_write_hello(const struct session *session, uint64_t confirmed, struct buffer *out)
 {
-    bool is_feeder = session->role == SESSION_FEED;
+    bool is_feeder = session->role == ROLE_FEED;
     write_header(out, MESSAGE_HELLO, 0, is_feeder ? 5 : 4);
     write_string(out, "role");
-    write_string(out, role_names[session->role]);
+    write_string(out, role_name(session->role));
     write_string(out, "name");
     write_text(out, slice_string(session->name));
     write_string(out, "client");
-    write_binary(out, slice_of(session->client, SESSION_CLIENT_BYTES));
+    write_binary(out, slice_of(session->client, CLIENT_ID_BYTES));
     write_string(out, "versions");
     write_array(out, 1);
     write_uint(out, PROTOCOL_VERSION);
@@ -254,7 +246,7 @@ refused_received(struct session *session, struct session_header *header, int64_t
     if (error != OK) {
         return error;
     }
-    copy_text(session->code, SESSION_NAME_BYTES_MAX, code);
+    copy_text(session->code, PEER_NAME_BYTES_MAX, code);
     copy_text(session->reason, SESSION_REASON_BYTES_MAX, reason);
     header->refused_type = type;
     header->refused_sequence = sequence;

@@ -5,7 +5,7 @@
  * three silent intervals (PROTOCOL.md, section 3). The owner sends what session_due() asks for and
  * hands in the headers it receives. No socket, no clock.
  *
- * Bounds   a name of SESSION_NAME_BYTES_MAX, a reason of SESSION_REASON_BYTES_MAX bytes.
+ * Bounds   a name of PEER_NAME_BYTES_MAX, a reason of SESSION_REASON_BYTES_MAX bytes.
  * Threads  none of its own; one owner.
  */
 #ifndef THRESH_CLIENT_SESSION_H
@@ -14,22 +14,15 @@
 #include "common/buffer.h"
 #include "common/error.h"
 #include "common/message.h"
+#include "common/wire.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define SESSION_CLIENT_BYTES 16
-#define SESSION_NAME_BYTES_MAX 128
 #define SESSION_REASON_BYTES_MAX 256
 #define SESSION_STORE_BYTES_MAX 32
 #define SESSION_HEADER_BYTES_MAX 4096 /* of a header that we write */
-
-enum session_role {
-    SESSION_FEED,
-    SESSION_COLLECT,
-    SESSION_CONTROL,
-};
 
 enum session_state {
     SESSION_GREETING, /* HELLO is due or under way */
@@ -49,11 +42,11 @@ struct session_limits {
 };
 
 struct session {
-    enum session_role role;
+    enum role role;
     enum session_state state;
     enum error error; /* why it failed */
-    char name[SESSION_NAME_BYTES_MAX + 1];
-    uint8_t client[SESSION_CLIENT_BYTES];
+    char name[PEER_NAME_BYTES_MAX + 1];
+    uint8_t client[CLIENT_ID_BYTES];
     int64_t hello_at_ms;      /* when HELLO is due again */
     int64_t hello_wait_ms;    /* the wait after the next one */
     int64_t heartbeat_at_ms;  /* when HEARTBEAT is due */
@@ -65,7 +58,7 @@ struct session {
     bool is_asking; /* the next heartbeat is the question */
     bool is_told;   /* session_ask()'s question has been answered */
     struct session_limits limits;
-    char code[SESSION_NAME_BYTES_MAX + 1];     /* of the last REFUSED */
+    char code[PEER_NAME_BYTES_MAX + 1];        /* of the last REFUSED */
     char reason[SESSION_REASON_BYTES_MAX + 1]; /* of the last REFUSED, for people */
 };
 
@@ -104,8 +97,7 @@ struct session_header {
     int64_t retry_ms;
 };
 
-void session_init(struct session *session, enum session_role role, const char *name,
-                  const uint8_t *client);
+void session_init(struct session *session, enum role role, const char *name, const uint8_t *client);
 
 /* What to send at now_ms; the owner calls session_sent() when it is out. */
 enum session_action session_due(struct session *session, int64_t now_ms);

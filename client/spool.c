@@ -24,7 +24,7 @@ struct spool {
     int fd;
     int lock_fd; /* of PATH.lock, as the file itself is replaced */
     uint64_t size;
-    uint8_t client[SESSION_CLIENT_BYTES];
+    uint8_t client[CLIENT_ID_BYTES];
     uint8_t *loaded; /* the file as it was, until spool_restore() */
     size_t loaded_size;
     struct spool_reading reading;
@@ -73,7 +73,7 @@ load(struct spool *spool, struct spool_identity *identity)
     if (error != OK) {
         return error;
     }
-    memcpy(identity->client, spool->reading.client, SESSION_CLIENT_BYTES);
+    memcpy(identity->client, spool->reading.client, CLIENT_ID_BYTES);
     identity->last_sequence = spool->reading.last_sequence;
     identity->confirmed = spool->reading.confirmed;
     identity->is_damaged = spool->reading.good_size < spool->loaded_size;
@@ -189,7 +189,7 @@ fail:
 enum error
 spool_restore(struct spool *spool, const uint8_t *client, struct feeder_core *core)
 {
-    memcpy(spool->client, client, SESSION_CLIENT_BYTES);
+    memcpy(spool->client, client, CLIENT_ID_BYTES);
     for (size_t i = 0; i < spool->reading.count; i++) {
         enum error error = spool_restore_submit(spool->reading.submits[i], core);
         if (error != OK) {

@@ -29,7 +29,7 @@ struct spool;
 
 /* What the file said. */
 struct spool_identity {
-    uint8_t client[SESSION_CLIENT_BYTES];
+    uint8_t client[CLIENT_ID_BYTES];
     uint64_t last_sequence;
     uint64_t confirmed;
     bool is_new;     /* no file was there: client is all zero, for the caller to choose */

@@ -59,7 +59,7 @@ spool_write_head(struct buffer *out, const uint8_t *client, uint64_t last_sequen
     write_array(out, 5);
     write_string(out, "head");
     write_uint(out, SPOOL_VERSION);
-    write_binary(out, slice_of(client, SESSION_CLIENT_BYTES));
+    write_binary(out, slice_of(client, CLIENT_ID_BYTES));
     write_uint(out, last_sequence);
     write_uint(out, confirmed);
     record_end(out, start);
@@ -223,10 +223,10 @@ read_head(struct slice file, size_t *at, struct spool_reading *reading)
     struct slice client = read_binary(&reader);
     reading->last_sequence = read_uint(&reader);
     reading->confirmed = read_uint(&reader);
-    if (reader_finish(&reader) != OK || count != 5 || client.size != SESSION_CLIENT_BYTES) {
+    if (reader_finish(&reader) != OK || count != 5 || client.size != CLIENT_ID_BYTES) {
         return ERROR_CORRUPT;
     }
-    memcpy(reading->client, client.data, SESSION_CLIENT_BYTES);
+    memcpy(reading->client, client.data, CLIENT_ID_BYTES);
     return OK;
 }
 

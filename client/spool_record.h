@@ -12,7 +12,7 @@
 
 /* What reading a whole file gave; submits point into the file's bytes. */
 struct spool_reading {
-    uint8_t client[SESSION_CLIENT_BYTES];
+    uint8_t client[CLIENT_ID_BYTES];
     uint64_t last_sequence;
     uint64_t confirmed;
     struct slice *submits; /* owned array: the records still unanswered, in order */

@@ -31,7 +31,7 @@ struct program {
     struct loop *loop;
     struct runner *runner;
     struct address_list *allow;
-    char name[SESSION_NAME_BYTES_MAX + 1];
+    char name[PEER_NAME_BYTES_MAX + 1];
     char user_agent[USER_AGENT_BYTES];
 };
 
@@ -61,7 +61,7 @@ print_help(void)
 static void
 set_name(struct program *program)
 {
-    char host[SESSION_NAME_BYTES_MAX / 2] = "worker";
+    char host[PEER_NAME_BYTES_MAX / 2] = "worker";
 
     if (program->settings.name[0] != '\0') {
         snprintf(program->name, sizeof program->name, "%s", program->settings.name);
@@ -206,7 +206,7 @@ start(struct program *program)
         return complain(ERROR_NO_MEMORY, "the loop");
     }
     struct runner_options options = options_of(program);
-    if (getrandom(options.session.client, SESSION_CLIENT_BYTES, 0) != SESSION_CLIENT_BYTES) {
+    if (getrandom(options.session.client, CLIENT_ID_BYTES, 0) != CLIENT_ID_BYTES) {
         return complain(ERROR_IO, "random numbers");
     }
     enum error error = runner_create(&options, program->loop, &program->runner, &what);

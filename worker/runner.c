@@ -120,12 +120,12 @@ session_lost(void *context, struct lease *lease)
 }
 
 static void
-session_over(void *context, struct lease *lease, enum session_status status)
+session_over(void *context, struct lease *lease, enum report_status status)
 {
     (void)context;
-    if (status != SESSION_RECORDED) {
+    if (status != REPORT_RECORDED) {
         log_limited(LOG_WARNING, "report_not_taken", log_text("task", lease->task),
-                    log_text("status", status == SESSION_LATE ? "late" : "refused"));
+                    log_text("status", status == REPORT_LATE ? "late" : "refused"));
     }
     job_destroy(job_of(lease));
 }
@@ -158,11 +158,11 @@ session_refused(void *context, struct slice code, struct slice reason, bool is_f
 }
 
 static void
-session_stats_asked(void *context, struct session_stats *ret_stats)
+session_stats_asked(void *context, struct worker_stats *ret_stats)
 {
     const struct runner *runner = context;
 
-    *ret_stats = (struct session_stats){
+    *ret_stats = (struct worker_stats){
         .fetching = fetch_count(runner->fetch),
         .extracting = runner->extracting_count,
         .waiting = runner->waiting_count,

@@ -37,7 +37,7 @@ session_create(const struct session_options *options, const struct session_event
         return ERROR_NO_MEMORY;
     }
     snprintf(session->name, sizeof session->name, "%s", options->name);
-    memcpy(session->client, options->client, SESSION_CLIENT_BYTES);
+    memcpy(session->client, options->client, CLIENT_ID_BYTES);
     session->leases_max = options->leases_max;
     session->events = *events;
     session->context = context;
@@ -128,11 +128,11 @@ send_hello(struct session *session)
     buffer_clear(out);
     write_header(out, MESSAGE_HELLO, 0, 5);
     write_string(out, "role");
-    write_string(out, "work");
+    write_string(out, role_name(ROLE_WORK));
     write_string(out, "name");
     write_string(out, session->name);
     write_string(out, "client");
-    write_binary(out, slice_of(session->client, SESSION_CLIENT_BYTES));
+    write_binary(out, slice_of(session->client, CLIENT_ID_BYTES));
     write_string(out, "versions");
     write_array(out, 1);
     write_uint(out, PROTOCOL_VERSION);
@@ -146,35 +146,11 @@ send_hello(struct session *session)
     return send_header(session);
 }
 
-static void
-write_stats(struct buffer *out, const struct session_stats *stats)
-{
-    const struct {
-        const char *name;
-        uint64_t value;
-    } rows[] = {
-        {"fetching", stats->fetching},
-        {"extracting", stats->extracting},
-        {"waiting", stats->waiting},
-        {"done", stats->done},
-        {"failed", stats->failed},
-        {"bytes_received", stats->bytes_received},
-        {"memory_bytes", stats->memory_bytes},
-        {"child_restarts", stats->child_restarts},
-    };
-
-    write_map(out, sizeof rows / sizeof *rows);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        write_string(out, rows[i].name);
-        write_uint(out, rows[i].value);
-    }
-}
-
 static bool
 send_heartbeat(struct session *session)
 {
     struct buffer *out = &session->header;
-    struct session_stats stats = {0};
+    struct worker_stats stats = {0};
 
     session->events.stats(session->context, &stats);
     buffer_clear(out);
@@ -185,7 +161,7 @@ send_heartbeat(struct session *session)
         write_uint(out, lease->fence);
     }
     write_string(out, "stats");
-    write_stats(out, &stats);
+    worker_stats_write(&stats, out);
     return send_header(session);
 }
 
@@ -260,7 +236,7 @@ least(int64_t a, int64_t b)
 static int64_t
 silence_at(const struct session *session)
 {
-    return session->heard_at_ms + SESSION_SILENT_BEATS * session->welcome.heartbeat_ms;
+    return session->heard_at_ms + SILENT_BEATS_MAX * session->welcome.heartbeat_ms;
 }
 
 static int64_t

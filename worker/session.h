@@ -21,15 +21,13 @@
 
 #include "common/buffer.h"
 #include "common/error.h"
+#include "common/wire.h"
 #include "worker/lease.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define SESSION_CLIENT_BYTES 16
-#define SESSION_NAME_BYTES_MAX 128
-#define SESSION_SILENT_BEATS 3 /* then the broker is taken for gone (PROTOCOL.md, 3.2) */
 #define SESSION_RESEND_BEATS 2
 #define SESSION_HELLO_FIRST_MS 1000
 #define SESSION_HELLO_MAX_MS 15000
@@ -38,7 +36,7 @@ struct session;
 
 struct session_options {
     const char *name;
-    uint8_t client[SESSION_CLIENT_BYTES]; /* random at each start */
+    uint8_t client[CLIENT_ID_BYTES]; /* random at each start */
     size_t leases_max;
 };
 
@@ -53,26 +51,9 @@ struct session_welcome {
     size_t body_bytes_max;
 };
 
-struct session_stats {
-    uint64_t fetching;
-    uint64_t extracting;
-    uint64_t waiting;
-    uint64_t done;
-    uint64_t failed;
-    uint64_t bytes_received;
-    uint64_t memory_bytes;
-    uint64_t child_restarts;
-};
-
 enum session_wish {
     SESSION_QUIET, /* finish what runs, take no more */
     SESSION_STOP,  /* release what has not begun, finish or release the rest, exit */
-};
-
-enum session_status { /* of a report, as in RECORDED */
-    SESSION_RECORDED = 0,
-    SESSION_LATE = 1,
-    SESSION_REFUSED = 2,
 };
 
 struct session_events {
@@ -86,11 +67,11 @@ struct session_events {
     /* The lease is no longer ours (or cannot be reported): stop it and free it. */
     void (*lost)(void *context, struct lease *lease);
     /* Its report or release has been answered: free it. */
-    void (*over)(void *context, struct lease *lease, enum session_status status);
+    void (*over)(void *context, struct lease *lease, enum report_status status);
     void (*wished)(void *context, enum session_wish wish);
     /* For the log. is_final: this broker will never take us. */
     void (*refused)(void *context, struct slice code, struct slice reason, bool is_final);
-    void (*stats)(void *context, struct session_stats *ret_stats);
+    void (*stats)(void *context, struct worker_stats *ret_stats);
 };
 
 /* Options and events are copied, the name too. ERROR_NO_MEMORY. */

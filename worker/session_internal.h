@@ -12,8 +12,8 @@ enum session_state {
 };
 
 struct session {
-    char name[SESSION_NAME_BYTES_MAX + 1];
-    uint8_t client[SESSION_CLIENT_BYTES];
+    char name[PEER_NAME_BYTES_MAX + 1];
+    uint8_t client[CLIENT_ID_BYTES];
     size_t leases_max;
     struct session_events events;
     void *context;

@@ -107,7 +107,7 @@ receive_tasks(struct session *session, const struct incoming *message)
 struct recorded {
     struct session *session;
     struct reader statuses;
-    enum session_status otherwise; /* when the array has none for a row */
+    enum report_status otherwise; /* when the array has none for a row */
 };
 
 static void
@@ -115,13 +115,13 @@ row_is_over(void *context, uint64_t fence, size_t row)
 {
     struct recorded *recorded = context;
     struct session *session = recorded->session;
-    enum session_status status = recorded->otherwise;
+    enum report_status status = recorded->otherwise;
     struct lease *lease = leases_find(&session->leases, fence);
     uint64_t number = read_uint(&recorded->statuses);
 
     (void)row;
-    if (recorded->statuses.error == OK && number <= SESSION_REFUSED) {
-        status = (enum session_status)number;
+    if (recorded->statuses.error == OK && number <= REPORT_REFUSED) {
+        status = (enum report_status)number;
     }
     /* A lease that was lost and granted again has the same fence only if it is not reported. */
     if (lease != NULL && lease->is_reported) {
@@ -135,7 +135,7 @@ receive_recorded(struct session *session, const struct incoming *message)
 {
     static const char *const names[] = {"statuses", NULL};
     struct slice fields[1];
-    struct recorded recorded = {.session = session, .otherwise = SESSION_RECORDED};
+    struct recorded recorded = {.session = session, .otherwise = REPORT_RECORDED};
 
     read_pairs(message->reader, message->pairs, names, fields);
     if (reader_finish(message->reader) != OK) {
@@ -224,7 +224,7 @@ is_code(struct slice code, const char *name)
 static void
 give_up_message(struct session *session, uint64_t sequence)
 {
-    struct recorded recorded = {.session = session, .otherwise = SESSION_REFUSED};
+    struct recorded recorded = {.session = session, .otherwise = REPORT_REFUSED};
 
     reader_init(&recorded.statuses, slice_of(NULL, 0));
     (void)outbox_answered(&session->outbox, sequence, row_is_over, &recorded);

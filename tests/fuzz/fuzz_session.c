@@ -74,7 +74,7 @@ lost(void *context, struct lease *lease)
 }
 
 static void
-over(void *context, struct lease *lease, enum session_status status)
+over(void *context, struct lease *lease, enum report_status status)
 {
     (void)context;
     (void)status;
@@ -98,10 +98,10 @@ refused(void *context, struct slice code, struct slice reason, bool is_final)
 }
 
 static void
-stats(void *context, struct session_stats *ret_stats)
+stats(void *context, struct worker_stats *ret_stats)
 {
     (void)context;
-    *ret_stats = (struct session_stats){0};
+    *ret_stats = (struct worker_stats){0};
 }
 
 /* The next frame: a byte (times four) says how long it is. */

@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const uint8_t client[SESSION_CLIENT_BYTES];
+    static const uint8_t client[CLIENT_ID_BYTES];
     if (size == 0 || size > FILE_BYTES_MAX / 2) {
         return 0;
     }

@@ -132,7 +132,7 @@ bench_lost(void *context, struct lease *lease)
 }
 
 static inline void
-bench_over(void *context, struct lease *lease, enum session_status status)
+bench_over(void *context, struct lease *lease, enum report_status status)
 {
     bench_note(context, "over:%llu:%llu", lease->fence, status);
     bench_free(lease);
@@ -153,10 +153,10 @@ bench_refused(void *context, struct slice code, struct slice reason, bool is_fin
 }
 
 static inline void
-bench_stats(void *context, struct session_stats *ret_stats)
+bench_stats(void *context, struct worker_stats *ret_stats)
 {
     (void)context;
-    *ret_stats = (struct session_stats){.done = 3};
+    *ret_stats = (struct worker_stats){.done = 3};
 }
 
 static inline void
