@@ -96,7 +96,7 @@ chunk_add(struct arena *arena, size_t size)
 }
 
 void *
-arena_alloc(struct arena *arena, size_t size)
+arena_reserve(struct arena *arena, size_t size)
 {
     struct arena_chunk *chunk;
     size_t taken;
@@ -123,7 +123,17 @@ arena_alloc(struct arena *arena, size_t size)
     object = chunk->bytes + chunk->used;
     chunk->used += IS_SANITIZED ? size : taken;
     arena->used += taken;
-    memset(object, 0, size);
+    return object;
+}
+
+void *
+arena_alloc(struct arena *arena, size_t size)
+{
+    void *object = arena_reserve(arena, size);
+
+    if (object != NULL) {
+        memset(object, 0, size);
+    }
     return object;
 }
 
@@ -135,9 +145,12 @@ arena_copy(struct arena *arena, const void *data, size_t size)
     if (size >= arena->bytes_max) {
         return NULL;
     }
-    copy = arena_alloc(arena, size + 1);
-    if (copy != NULL && size > 0) {
-        memcpy(copy, data, size);
+    copy = arena_reserve(arena, size + 1);
+    if (copy != NULL) {
+        if (size > 0) {
+            memcpy(copy, data, size);
+        }
+        copy[size] = '\0';
     }
     return copy;
 }

@@ -31,6 +31,9 @@ void arena_clear(struct arena *arena);
 /* Zeroed memory, or NULL at the ceiling or without memory. A size of 0 gives a unique pointer. */
 void *arena_alloc(struct arena *arena, size_t size);
 
+/* The same, not zeroed: for large arrays that are written before they are read. */
+void *arena_reserve(struct arena *arena, size_t size);
+
 /* A copy of size bytes with a NUL behind them (not counted), or NULL. */
 char *arena_copy(struct arena *arena, const void *data, size_t size);
 

@@ -233,7 +233,8 @@ element_enter(struct collector *collector, uint32_t node)
     switch (element->tag) {
     case HTML_TAG_A:
         level.is_link =
-            outer->is_link || html_attribute(collector->document, node, "href").data != NULL;
+            outer->is_link ||
+            html_attribute_known(collector->document, node, HTML_ATTRIBUTE_HREF).data != NULL;
         break;
     case HTML_TAG_EM:
     case HTML_TAG_I:

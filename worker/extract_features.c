@@ -33,36 +33,27 @@ attributes_read(const struct html_document *document, uint32_t node, struct attr
     struct html_attribute attribute;
     html_attributes_init(&attributes, document, node);
     while (html_attributes_next(&attributes, &attribute)) {
-        switch (attribute.name.data[0] | 0x20) {
-        case 'i':
-            if (html_name_is(attribute.name, "id")) {
-                seen->id = attribute.value;
-            } else if (html_name_is(attribute.name, "itemprop")) {
-                seen->property = attribute.value;
-            }
+        switch (attribute.known) {
+        case HTML_ATTRIBUTE_ID:
+            seen->id = attribute.value;
             break;
-        case 'c':
-            if (html_name_is(attribute.name, "class")) {
-                seen->classes = attribute.value;
-            }
+        case HTML_ATTRIBUTE_ITEMPROP:
+            seen->property = attribute.value;
             break;
-        case 'r':
-            if (html_name_is(attribute.name, "role")) {
-                seen->role = attribute.value;
-            }
+        case HTML_ATTRIBUTE_CLASS:
+            seen->classes = attribute.value;
             break;
-        case 's':
-            if (html_name_is(attribute.name, "style")) {
-                seen->style = attribute.value;
-            }
+        case HTML_ATTRIBUTE_ROLE:
+            seen->role = attribute.value;
             break;
-        case 'h':
-            seen->is_hidden = seen->is_hidden || html_name_is(attribute.name, "hidden");
+        case HTML_ATTRIBUTE_STYLE:
+            seen->style = attribute.value;
             break;
-        case 'a':
-            if (html_name_is(attribute.name, "aria-hidden") && value_is(attribute.value, "true")) {
-                seen->is_hidden = true;
-            }
+        case HTML_ATTRIBUTE_HIDDEN:
+            seen->is_hidden = true;
+            break;
+        case HTML_ATTRIBUTE_ARIA_HIDDEN:
+            seen->is_hidden = seen->is_hidden || value_is(attribute.value, "true");
             break;
         default:
             break;

@@ -101,7 +101,7 @@ static void
 link_take(struct link_list *links, const struct html_document *document, uint32_t node,
           const struct url *base)
 {
-    struct slice target = html_attribute(document, node, "href");
+    struct slice target = html_attribute_known(document, node, HTML_ATTRIBUTE_HREF);
     if (target.data == NULL || target.size > URL_BYTES_MAX * 2) {
         return;
     }
@@ -114,7 +114,7 @@ link_take(struct link_list *links, const struct html_document *document, uint32_
     if (document->nodes[node].tag == HTML_TAG_AREA) {
         text_append(&links->words, html_attribute(document, node, "alt"), true);
     }
-    struct slice relation = html_attribute(document, node, "rel");
+    struct slice relation = html_attribute_known(document, node, HTML_ATTRIBUTE_REL);
     bool has_relation = relation.size > 0 && relation.size <= ANCHOR_BYTES_MAX;
     write_map(&links->rows, has_relation ? 3 : 2);
     write_string(&links->rows, "url");

@@ -230,7 +230,7 @@ is_permalink(const struct html_document *document, uint32_t node)
     if (document->nodes[node].tag != HTML_TAG_A) {
         return false;
     }
-    struct slice target = html_attribute(document, node, "href");
+    struct slice target = html_attribute_known(document, node, HTML_ATTRIBUTE_HREF);
     return target.size > 0 && target.data[0] == '#';
 }
 
@@ -360,8 +360,8 @@ list_has(struct slice list, const char *word)
 static void
 link_take(struct metadata *metadata, const struct html_document *document, uint32_t node)
 {
-    struct slice relation = html_attribute(document, node, "rel");
-    struct slice target = html_attribute(document, node, "href");
+    struct slice relation = html_attribute_known(document, node, HTML_ATTRIBUTE_REL);
+    struct slice target = html_attribute_known(document, node, HTML_ATTRIBUTE_HREF);
     if (relation.size == 0 || target.size == 0) {
         return;
     }
@@ -414,7 +414,7 @@ markup_take(struct metadata *metadata, const struct html_document *document, uin
         if (value.size == 0) {
             continue;
         }
-        if (html_name_is(attribute.name, "itemprop")) {
+        if (attribute.known == HTML_ATTRIBUTE_ITEMPROP) {
             if (html_name_is(value, "datepublished")) {
                 struct slice when = html_attribute(document, node, "content");
                 metadata_offer(metadata, METADATA_PUBLISHED, TRUST_MARKUP,
@@ -422,9 +422,9 @@ markup_take(struct metadata *metadata, const struct html_document *document, uin
             } else if (html_name_is(value, "author")) {
                 authors_take(metadata, TRUST_MARKUP + 1, node_text(metadata, document, node));
             }
-        } else if (html_name_is(attribute.name, "rel") && list_has(value, "author")) {
+        } else if (attribute.known == HTML_ATTRIBUTE_REL && list_has(value, "author")) {
             authors_take(metadata, TRUST_MARKUP, node_text(metadata, document, node));
-        } else if (html_name_is(attribute.name, "class")) {
+        } else if (attribute.known == HTML_ATTRIBUTE_CLASS) {
             if (has_bytes(value, "byline") || has_bytes(value, "author-name") ||
                 has_bytes(value, "author_name") || has_bytes(value, "post-author") ||
                 list_has(value, "author")) {
@@ -452,8 +452,9 @@ node_take(struct metadata *metadata, const struct html_document *document, uint3
         link_take(metadata, document, node);
         break;
     case HTML_TAG_BASE:
-        metadata_offer(metadata, METADATA_BASE, TRUST_PROPERTY,
-                       clean_copy(metadata, html_attribute(document, node, "href"), true));
+        metadata_offer(
+            metadata, METADATA_BASE, TRUST_PROPERTY,
+            clean_copy(metadata, html_attribute_known(document, node, HTML_ATTRIBUTE_HREF), true));
         break;
     case HTML_TAG_SCRIPT:
         script_take(metadata, document, node);

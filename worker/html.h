@@ -12,10 +12,9 @@
  *
  * Bounds   HTML_DEPTH_MAX levels (what nests deeper hangs on the deepest one), HTML_NODES_MAX
  *          nodes (the rest of the page is dropped and is_truncated set), HTML_ATTRIBUTES_MAX
- *          attributes read of one tag, inputs under 4 GiB. Time linear in the input: no tag looks
- *          through the open elements, save those of unknown names that share a bucket of hashes.
- * Threads  pure functions.
- * Source   HTML Standard, section 13.2.
+ *          attributes read of one tag and HTML_PAGE_ATTRIBUTES_MAX of a page, inputs under 4 GiB.
+ * Time linear in the input: no tag looks through the open elements, save those of unknown names
+ * that share a bucket of hashes. Threads  pure functions. Source   HTML Standard, section 13.2.
  */
 #ifndef THRESH_WORKER_HTML_H
 #define THRESH_WORKER_HTML_H
@@ -31,6 +30,7 @@
 #define HTML_DEPTH_MAX 512
 #define HTML_NODES_MAX 1000000u
 #define HTML_ATTRIBUTES_MAX 64
+#define HTML_PAGE_ATTRIBUTES_MAX 1000000u
 #define HTML_REFERENCE_BYTES_MAX 8 /* the most UTF-8 bytes one reference gives */
 
 enum html_tag {
@@ -62,14 +62,40 @@ struct html_node {
     uint32_t size;   /* text: its bytes; element: up to the end of the tag; 0: implied */
     uint32_t parent; /* node 0 is its own */
     uint32_t end;    /* one past the last descendant */
-    uint16_t tag;    /* enum html_tag */
-    uint16_t depth;  /* of node 0: 0 */
+    uint32_t first_attribute; /* in the document's attributes */
+    uint8_t attribute_count;
+    uint8_t tag;    /* enum html_tag */
+    uint16_t depth; /* of node 0: 0 */
+};
+
+/* Attributes that somebody looks for in every element are known by number. */
+enum html_attribute_name {
+    HTML_ATTRIBUTE_OTHER,
+    HTML_ATTRIBUTE_ID,
+    HTML_ATTRIBUTE_REL,
+    HTML_ATTRIBUTE_HREF,
+    HTML_ATTRIBUTE_ROLE,
+    HTML_ATTRIBUTE_CLASS,
+    HTML_ATTRIBUTE_STYLE,
+    HTML_ATTRIBUTE_HIDDEN,
+    HTML_ATTRIBUTE_ITEMPROP,
+    HTML_ATTRIBUTE_ARIA_HIDDEN,
+};
+
+/* Where an attribute stands in the text. */
+struct html_attribute_span {
+    uint32_t name;
+    uint32_t value; /* 0: there was none */
+    uint32_t value_size;
+    uint16_t name_size; /* longer ones are cut; no name that means something is */
+    uint16_t known;     /* enum html_attribute_name */
 };
 
 struct html_document {
     const uint8_t *text;
     uint32_t size;
     struct html_node *nodes; /* in the arena */
+    struct html_attribute_span *attributes;
     uint32_t node_count;
     uint32_t body;     /* the body's node, or 0 when the page has none */
     bool is_truncated; /* HTML_NODES_MAX was reached */
@@ -91,21 +117,57 @@ const char *html_tag_name(unsigned tag);
 struct html_attribute {
     struct slice name;  /* as written */
     struct slice value; /* references undecoded; data NULL: there was no value */
+    unsigned known;     /* enum html_attribute_name */
 };
+
+/* The attribute with that number in document->attributes; an element's are the attribute_count from
+ * its first_attribute. */
+static inline struct html_attribute
+html_attribute_at(const struct html_document *document, uint32_t number)
+{
+    const struct html_attribute_span *span = &document->attributes[number];
+    struct html_attribute attribute = {
+        .name = slice_of(document->text + span->name, span->name_size), .known = span->known};
+    if (span->value != 0) {
+        attribute.value = slice_of(document->text + span->value, span->value_size);
+    }
+    return attribute;
+}
 
 /* Walks the attributes of an element's start tag, HTML_ATTRIBUTES_MAX at most. */
 struct html_attributes {
-    const uint8_t *position;
-    const uint8_t *end;
-    unsigned count;
+    const struct html_document *document;
+    uint32_t next;
+    uint32_t end;
 };
 
-void html_attributes_init(struct html_attributes *attributes, const struct html_document *document,
-                          uint32_t node);
-bool html_attributes_next(struct html_attributes *attributes, struct html_attribute *ret_attribute);
+static inline void
+html_attributes_init(struct html_attributes *attributes, const struct html_document *document,
+                     uint32_t node)
+{
+    const struct html_node *element = &document->nodes[node];
+    *attributes =
+        (struct html_attributes){.document = document,
+                                 .next = element->first_attribute,
+                                 .end = element->first_attribute + element->attribute_count};
+}
 
-/* The first attribute of that name (lower case, any case in the page); data NULL: none. An
- * attribute without a value gives an empty slice whose data is not NULL. */
+static inline bool
+html_attributes_next(struct html_attributes *attributes, struct html_attribute *ret_attribute)
+{
+    if (attributes->next == attributes->end) {
+        return false;
+    }
+    *ret_attribute = html_attribute_at(attributes->document, attributes->next++);
+    return true;
+}
+
+/* The first attribute of that name; data NULL: none. An attribute without a value gives an empty
+ * slice whose data is not NULL. */
+struct slice html_attribute_known(const struct html_document *document, uint32_t node,
+                                  enum html_attribute_name known);
+
+/* The same by name (lower case, any case in the page), for names without a number. */
 struct slice html_attribute(const struct html_document *document, uint32_t node, const char *name);
 
 /* Equal but for ASCII case; lower is lower case already. */
@@ -137,7 +199,8 @@ struct html_token {
     uint16_t tag;  /* of START and END */
     uint16_t hash; /* of the name, lower case */
     bool is_self_closing;
-    uint32_t start; /* as in struct html_node */
+    uint8_t attribute_count; /* written behind the tokenizer's attributes, not yet counted there */
+    uint32_t start;          /* as in struct html_node */
     uint32_t size;
 };
 
@@ -146,6 +209,9 @@ struct html_tokenizer {
     uint32_t size;
     uint32_t position;
     bool is_foreign; /* inside svg or math: CDATA sections are text */
+    struct html_attribute_span *attributes;
+    uint32_t attribute_count;
+    uint32_t attribute_room; /* of the next tag so many are written down */
 };
 
 /* The next text, start tag or end tag; comments and declarations are stepped over. */

@@ -45,8 +45,10 @@ struct open_element {
 
 struct html_builder {
     struct html_tokenizer tokenizer;
+    struct arena *arena;
     struct html_document *document;
     uint32_t node_max;
+    uint32_t attribute_max; /* that the tokenizer's array holds */
     bool is_full;
     bool has_form;
     size_t depth; /* entries on the stack */

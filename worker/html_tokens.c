@@ -64,6 +64,17 @@ is_space(uint8_t byte)
     return byte == ' ' || (byte >= '\t' && byte <= '\r' && byte != '\v');
 }
 
+/* Bytes that end the name of a tag, and of an attribute: a space, '/', '>', and '=' for the second.
+ */
+enum name_end {
+    NAME_END_TAG = 1,
+    NAME_END_ATTRIBUTE = 2,
+};
+
+static const uint8_t name_ends[256] = {
+    [' '] = 3, ['\t'] = 3, ['\n'] = 3, ['\f'] = 3, ['\r'] = 3, ['/'] = 3, ['>'] = 3, ['='] = 2,
+};
+
 static inline uint8_t
 lower(uint8_t byte)
 {
@@ -120,7 +131,7 @@ attribute_read(const uint8_t *at, const uint8_t *end, struct html_attribute *ret
 {
     const uint8_t *name = at;
     at++; /* a '=' here belongs to the name */
-    while (at < end && !is_space(*at) && *at != '/' && *at != '>' && *at != '=') {
+    while (at < end && !(name_ends[*at] & NAME_END_ATTRIBUTE)) {
         at++;
     }
     ret_attribute->name = slice_of(name, (size_t)(at - name));
@@ -156,33 +167,23 @@ attribute_read(const uint8_t *at, const uint8_t *end, struct html_attribute *ret
     return after;
 }
 
-void
-html_attributes_init(struct html_attributes *attributes, const struct html_document *document,
-                     uint32_t node)
+static struct slice
+value_or_empty(struct slice value)
 {
-    const struct html_node *element = &document->nodes[node];
-    const uint8_t *at = document->text + element->start;
-    const uint8_t *end = at + (element->tag == HTML_TAG_TEXT ? 0 : element->size);
-    while (at < end && !is_space(*at) && *at != '/' && *at != '>') {
-        at++;
-    }
-    *attributes = (struct html_attributes){.position = at, .end = end};
+    return value.data == NULL ? slice_of("", 0) : value;
 }
 
-bool
-html_attributes_next(struct html_attributes *attributes, struct html_attribute *ret_attribute)
+struct slice
+html_attribute_known(const struct html_document *document, uint32_t node,
+                     enum html_attribute_name known)
 {
-    const uint8_t *at = attributes->position;
-    while (at < attributes->end && (is_space(*at) || *at == '/')) {
-        at++;
+    const struct html_node *element = &document->nodes[node];
+    for (uint32_t i = 0; i < element->attribute_count; i++) {
+        if (document->attributes[element->first_attribute + i].known == known) {
+            return value_or_empty(html_attribute_at(document, element->first_attribute + i).value);
+        }
     }
-    attributes->position = at;
-    if (at >= attributes->end || *at == '>' || attributes->count == HTML_ATTRIBUTES_MAX) {
-        return false;
-    }
-    attributes->count++;
-    attributes->position = attribute_read(at, attributes->end, ret_attribute);
-    return true;
+    return slice_of(NULL, 0);
 }
 
 struct slice
@@ -193,13 +194,58 @@ html_attribute(const struct html_document *document, uint32_t node, const char *
     html_attributes_init(&attributes, document, node);
     while (html_attributes_next(&attributes, &attribute)) {
         if (html_name_is(attribute.name, name)) {
-            if (attribute.value.data == NULL) {
-                return slice_of("", 0);
-            }
-            return attribute.value;
+            return value_or_empty(attribute.value);
         }
     }
     return slice_of(NULL, 0);
+}
+
+static enum html_attribute_name
+name_known(struct slice name)
+{
+    static const struct {
+        const char *name;
+        enum html_attribute_name known;
+    } rows[] = {
+        [2] = {"id", HTML_ATTRIBUTE_ID},
+        [3] = {"rel", HTML_ATTRIBUTE_REL},
+        [4] = {"href", HTML_ATTRIBUTE_HREF},
+        [5] = {"class", HTML_ATTRIBUTE_CLASS},
+        [6] = {"hidden", HTML_ATTRIBUTE_HIDDEN},
+        [8] = {"itemprop", HTML_ATTRIBUTE_ITEMPROP},
+        [11] = {"aria-hidden", HTML_ATTRIBUTE_ARIA_HIDDEN},
+    };
+    if (name.size >= sizeof rows / sizeof rows[0] || rows[name.size].name == NULL) {
+        return HTML_ATTRIBUTE_OTHER;
+    }
+    if (html_name_is(name, rows[name.size].name)) {
+        return rows[name.size].known;
+    }
+    /* The second ones of their lengths. */
+    if (name.size == 5 && html_name_is(name, "style")) {
+        return HTML_ATTRIBUTE_STYLE;
+    }
+    return name.size == 4 && html_name_is(name, "role") ? HTML_ATTRIBUTE_ROLE
+                                                        : HTML_ATTRIBUTE_OTHER;
+}
+
+static void
+attribute_note(struct html_tokenizer *tokenizer, struct html_token *token,
+               const struct html_attribute *attribute)
+{
+    if (token->attribute_count >= tokenizer->attribute_room) {
+        return;
+    }
+    struct slice name = attribute->name;
+    struct slice value = attribute->value;
+    tokenizer->attributes[tokenizer->attribute_count + token->attribute_count++] =
+        (struct html_attribute_span){
+            .name = (uint32_t)(name.data - tokenizer->text),
+            .value = value.data == NULL ? 0 : (uint32_t)(value.data - tokenizer->text),
+            .value_size = (uint32_t)value.size,
+            .name_size = name.size > UINT16_MAX ? UINT16_MAX : (uint16_t)name.size,
+            .known = (uint16_t)name_known(name),
+        };
 }
 
 /* Steps over a comment or declaration at '<'; the position is behind it. */
@@ -245,7 +291,7 @@ tag_read(struct html_tokenizer *tokenizer, uint32_t name, enum html_token_type t
     const uint8_t *text = tokenizer->text;
     const uint8_t *end = text + tokenizer->size;
     const uint8_t *at = text + name;
-    while (at < end && !is_space(*at) && *at != '/' && *at != '>') {
+    while (at < end && !(name_ends[*at] & NAME_END_TAG)) {
         at++;
     }
     struct html_token token = {.type = type, .start = name};
@@ -258,6 +304,7 @@ tag_read(struct html_tokenizer *tokenizer, uint32_t name, enum html_token_type t
         } else {
             token.is_self_closing = false;
             at = attribute_read(at, end, &attribute);
+            attribute_note(tokenizer, &token, &attribute);
         }
     }
     if (at == end) {

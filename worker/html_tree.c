@@ -20,15 +20,35 @@ node_add(struct html_builder *builder, unsigned tag, uint32_t start, uint32_t si
                                                .size = size,
                                                .parent = parent,
                                                .end = node + 1,
-                                               .tag = (uint16_t)tag,
+                                               .tag = (uint8_t)tag,
                                                .depth = (uint16_t)builder->depth};
+    return node;
+}
+
+/* The token's attributes become those of the node; no other token's have been read since. */
+static void
+attributes_give(struct html_builder *builder, uint32_t node, const struct html_token *token)
+{
+    struct html_node *element = &builder->document->nodes[node];
+    element->first_attribute = builder->tokenizer.attribute_count;
+    element->attribute_count = token->attribute_count;
+    builder->tokenizer.attribute_count += token->attribute_count;
+}
+
+static uint32_t
+element_add(struct html_builder *builder, const struct html_token *token)
+{
+    uint32_t node = node_add(builder, token->tag, token->start, token->size);
+    if (node != 0) {
+        attributes_give(builder, node, token);
+    }
     return node;
 }
 
 static void
 element_open(struct html_builder *builder, const struct html_token *token)
 {
-    uint32_t node = node_add(builder, token->tag, token->start, token->size);
+    uint32_t node = element_add(builder, token);
     if (node != 0) {
         html_stack_push(builder, node, token->tag, token->hash);
     }
@@ -46,6 +66,9 @@ body_open(struct html_builder *builder, const struct html_token *token)
     uint32_t size = token == NULL ? 0 : token->size;
     uint32_t node = node_add(builder, HTML_TAG_BODY, start, size);
     if (node != 0) {
+        if (token != NULL) {
+            attributes_give(builder, node, token);
+        }
         builder->document->body = node;
         html_stack_push(builder, node, HTML_TAG_BODY, 0);
     }
@@ -89,6 +112,7 @@ attributes_take(struct html_builder *builder, uint32_t node, const struct html_t
     if (element->size == 0) {
         element->start = token->start;
         element->size = token->size;
+        attributes_give(builder, node, token);
     }
 }
 
@@ -254,12 +278,12 @@ start_take(struct html_builder *builder, const struct html_token *token)
     if (html_stack_is_foreign(builder)) {
         /* Names of HTML mean nothing here, and a slash ends the element. */
         if (token->is_self_closing) {
-            node_add(builder, tag, token->start, token->size);
+            element_add(builder, token);
         } else {
             element_open(builder, token);
         }
     } else if (flags & HTML_VOID) {
-        node_add(builder, tag, token->start, token->size);
+        element_add(builder, token);
     } else if (flags & HTML_RAW) {
         raw_take(builder, token);
     } else if (tag == HTML_TAG_PLAINTEXT) {
@@ -267,7 +291,7 @@ start_take(struct html_builder *builder, const struct html_token *token)
         struct html_token rest = html_token_rest(&builder->tokenizer);
         text_take(builder, &rest);
     } else if ((tag == HTML_TAG_SVG || tag == HTML_TAG_MATH) && token->is_self_closing) {
-        node_add(builder, tag, token->start, token->size);
+        element_add(builder, token);
     } else {
         element_open(builder, token);
     }
@@ -292,7 +316,7 @@ end_take(struct html_builder *builder, const struct html_token *token)
         return;
     }
     if (tag == HTML_TAG_BR) {
-        node_add(builder, HTML_TAG_BR, token->start, token->size);
+        element_add(builder, token);
         return;
     }
     uint16_t place = html_stack_end_place(builder, token);
@@ -306,35 +330,69 @@ end_take(struct html_builder *builder, const struct html_token *token)
     html_stack_pop_to(builder, place - 1u);
 }
 
-/* The most nodes the text can give: an element and the text behind it for each start tag, the
- * text behind each other markup, and html, head, body and a first text. */
+#define COUNT_BLOCK_BYTES ((size_t)128) /* fewer than a byte counts to */
+
+static size_t
+opens_count(struct slice text)
+{
+    size_t count = 0;
+    size_t i = 0;
+    /* Of fixed size, so that the compiler makes vectors of it. */
+    for (; text.size - i >= COUNT_BLOCK_BYTES; i += COUNT_BLOCK_BYTES) {
+        uint8_t block = 0;
+        for (size_t j = 0; j < COUNT_BLOCK_BYTES; j++) {
+            block = (uint8_t)(block + (text.data[i + j] == '<'));
+        }
+        count += block;
+    }
+    for (; i < text.size; i++) {
+        count += text.data[i] == '<';
+    }
+    return count;
+}
+
+/* The most nodes the text can give: for each '<' an element and the text behind it, and html, head,
+ * body and a first text. */
 static uint32_t
 node_bound(struct slice text)
 {
-    size_t count = 4;
-    const uint8_t *at = text.data;
-    const uint8_t *end = at + text.size;
-    while (at < end && count < HTML_NODES_MAX) {
-        at = memchr(at, '<', (size_t)(end - at));
-        if (at == NULL) {
-            break;
-        }
-        at++;
-        uint8_t next = at < end ? *at : 0;
-        uint8_t letter = (uint8_t)(next | 0x20);
-        if (next == '/' || (letter >= 'a' && letter <= 'z')) {
-            count += 2; /* </br> is an element too */
-        } else if (next == '!' || next == '?') {
-            count++;
-        }
-    }
+    size_t count = 2 * opens_count(text) + 4;
     return count < HTML_NODES_MAX ? (uint32_t)count : HTML_NODES_MAX;
 }
 
-static void
+/* Room for the attributes of the next tag, and of an end tag right behind it. */
+static bool
+attributes_reserve(struct html_builder *builder)
+{
+    struct html_tokenizer *tokenizer = &builder->tokenizer;
+    uint32_t needed = tokenizer->attribute_count + 2 * HTML_ATTRIBUTES_MAX;
+    if (needed <= builder->attribute_max) {
+        return true;
+    }
+    if (needed > HTML_PAGE_ATTRIBUTES_MAX) {
+        tokenizer->attribute_room = 0;
+        return true;
+    }
+    uint32_t attribute_max = needed * 2;
+    struct html_attribute_span *attributes =
+        arena_reserve(builder->arena, attribute_max * sizeof *attributes);
+    if (attributes == NULL) {
+        return false;
+    }
+    if (tokenizer->attribute_count > 0) {
+        memcpy(attributes, tokenizer->attributes, tokenizer->attribute_count * sizeof *attributes);
+    }
+    tokenizer->attributes = attributes;
+    tokenizer->attribute_room = HTML_ATTRIBUTES_MAX;
+    builder->attribute_max = attribute_max;
+    return true;
+}
+
+/* False: the arena is full. */
+static bool
 tokens_take(struct html_builder *builder)
 {
-    for (;;) {
+    while (attributes_reserve(builder)) {
         builder->tokenizer.is_foreign = html_stack_is_foreign(builder);
         struct html_token token = html_token_next(&builder->tokenizer);
         switch (token.type) {
@@ -348,12 +406,13 @@ tokens_take(struct html_builder *builder)
             end_take(builder, &token);
             break;
         case HTML_TOKEN_FINISH:
-            return;
+            return true;
         }
         if (builder->is_full) {
-            return;
+            return true;
         }
     }
+    return false;
 }
 
 enum error
@@ -364,11 +423,12 @@ html_parse(struct arena *arena, struct slice text, struct html_document *ret_doc
     }
     struct html_document document = {.text = text.data, .size = (uint32_t)text.size};
     uint32_t node_max = node_bound(text);
-    document.nodes = arena_alloc(arena, node_max * sizeof *document.nodes);
+    document.nodes = arena_reserve(arena, node_max * sizeof *document.nodes);
     struct html_builder *builder = arena_alloc(arena, sizeof *builder);
     if (document.nodes == NULL || builder == NULL) {
         return ERROR_NO_MEMORY;
     }
+    builder->arena = arena;
     builder->document = &document;
     builder->node_max = node_max;
     builder->tokenizer = (struct html_tokenizer){.text = text.data, .size = document.size};
@@ -376,8 +436,11 @@ html_parse(struct arena *arena, struct slice text, struct html_document *ret_doc
     html_stack_push(builder, 0, HTML_TAG_HTML, 0);
     uint32_t head = node_add(builder, HTML_TAG_HEAD, 0, 0);
     html_stack_push(builder, head, HTML_TAG_HEAD, 0);
-    tokens_take(builder);
+    if (!tokens_take(builder)) {
+        return ERROR_NO_MEMORY;
+    }
     html_stack_pop_to(builder, 1);
+    document.attributes = builder->tokenizer.attributes;
     document.nodes[0].end = document.node_count;
     document.is_truncated = builder->is_full;
     *ret_document = document;
