@@ -7,6 +7,7 @@
 
 #include "broker/committer.h"
 #include "broker/core.h"
+#include "broker/guard.h"
 #include "broker/store.h"
 #include "broker/transport.h"
 #include "common/log.h"
@@ -20,6 +21,7 @@ struct broker {
     struct store *store;
     struct core *core;
     struct committer *committer;
+    struct guard *guard; /* NULL: no keys */
     struct transport *transport;
     struct loop *loop;
     uint64_t durable;       /* the newest batch the core was told of */
@@ -111,6 +113,17 @@ signalled(void *context, int signal)
     start_drain(broker, time_now());
 }
 
+static void
+reload_asked(void *context, int signal)
+{
+    struct broker *broker = context;
+    if (broker->guard)
+        guard_reload(broker->guard);
+    else
+        log_event(LOG_WARNING, "nothing_to_reload", log_int("signal", signal),
+                  log_text("meaning", "SIGHUP reads the list of keys again, and there are none"));
+}
+
 /* ---- wiring ------------------------------------------------------------------------------- */
 
 static enum error
@@ -160,6 +173,24 @@ open_core(struct broker *broker, char **ret_message)
 }
 
 static enum error
+open_guard(struct broker *broker, char **ret_message)
+{
+    const struct settings *settings = &broker->settings;
+    if (settings->keys[0] != '\0') {
+        keys_forbid_core();
+        return guard_open(settings->keys, settings->authorized, &broker->guard, ret_message);
+    }
+    if (settings->authorized[0] != '\0') {
+        *ret_message = strdup("authorized wants keys: the file with the broker's own secret key");
+        return ERROR_CONFIG;
+    }
+    if (settings->insecure)
+        log_event(LOG_WARNING, "insecure",
+                  log_text("meaning", "whoever can connect may feed, work, collect and control"));
+    return OK;
+}
+
+static enum error
 open_transport(struct broker *broker, char **ret_message)
 {
     const struct settings *settings = &broker->settings;
@@ -169,11 +200,9 @@ open_transport(struct broker *broker, char **ret_message)
                       [ROLE_COLLECT] = settings->listen_collect,
                       [ROLE_CONTROL] = settings->listen_control},
         .message_bytes_max = settings->message_bytes_max,
+        .guard = broker->guard,
         .is_insecure = settings->insecure,
     };
-    if (settings->insecure)
-        log_event(LOG_WARNING, "insecure",
-                  log_text("meaning", "whoever can connect may feed, work, collect and control"));
     return transport_create(&options, broker->loop, message_received, broker, &broker->transport,
                             ret_message);
 }
@@ -187,6 +216,8 @@ open_loop(struct broker *broker)
     enum error error = loop_add_signal(broker->loop, SIGTERM, signalled, broker);
     if (!error)
         error = loop_add_signal(broker->loop, SIGINT, signalled, broker);
+    if (!error)
+        error = loop_add_signal(broker->loop, SIGHUP, reload_asked, broker);
     return error;
 }
 
@@ -196,6 +227,8 @@ start(struct broker *broker, char **ret_message)
     enum error error = open_store(broker, ret_message);
     if (!error)
         error = open_loop(broker);
+    if (!error)
+        error = open_guard(broker, ret_message);
     if (!error)
         error = open_transport(broker, ret_message);
     if (!error)
@@ -235,6 +268,7 @@ static void
 release(struct broker *broker)
 {
     transport_destroy(broker->transport, LINGER_MS);
+    guard_close(broker->guard);
     committer_destroy(broker->committer);
     core_destroy(broker->core);
     store_close(broker->store);
@@ -265,7 +299,8 @@ print_help(void)
         "usage: thresh-broker [--store DIR] [option ...]\n\n"
         "Keeps tasks and results durably, and hands tasks to workers.\n"
         "Feeders, workers, collectors and control connect to a port each.\n"
-        "SIGTERM: hands out nothing more, waits for what runs (--drain), exits.\n\n"
+        "SIGTERM: hands out nothing more, waits for what runs (--drain), exits.\n"
+        "SIGHUP: reads the list of keys that may connect (--authorized) again.\n\n"
         "Options, with their defaults; each is also THRESH_NAME in the environment and a key\n"
         "in the file given with --config:\n");
     settings_help(SETTINGS_BROKER, NULL, &out);

@@ -4,40 +4,88 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/zap.h"
+#include "common/message.h"
 #include "common/socket.h"
 
-#define MESSAGES_A_TURN 256 /* received from one socket before the others have their turn */
+#define HEADER_BYTES_MAX 1024 /* of a header that we write */
+#define MESSAGES_A_TURN 256   /* received from one socket before the others have their turn */
 
 struct door {
     struct transport *transport;
     enum role role;
     struct socket *socket;
     struct loop_watch *watch;
+    bool has_keys;
 };
 
 struct transport {
     struct socket_context *context;
     struct loop *loop;
+    const struct guard *guard; /* or NULL */
+    struct zap *zap;
+    struct slice muted; /* the peer at the door `muted_role` that nothing is sent to; empty: none */
+    enum role muted_role;
     struct door doors[ROLE_COUNT];
     transport_received_fn *received;
     void *received_context;
 };
+
+/* The core forgets a peer whose key is no good any more: its leases go to others at once. */
+static void
+expel(struct door *door, struct slice route)
+{
+    struct transport *transport = door->transport;
+    struct buffer goodbye;
+    buffer_init(&goodbye, HEADER_BYTES_MAX);
+    write_header(&goodbye, MESSAGE_GOODBYE, 0, 0);
+    struct slice frame = buffer_slice(&goodbye);
+    if (!buffer_error(&goodbye)) {
+        transport->muted = route;
+        transport->muted_role = door->role;
+        transport->received(transport->received_context, door->role, route, &frame, 1);
+        transport->muted = slice_of(NULL, 0);
+    }
+    buffer_release(&goodbye);
+}
+
+static void
+take(struct door *door, const struct socket_message *message)
+{
+    struct transport *transport = door->transport;
+    struct buffer refusal;
+    buffer_init(&refusal, HEADER_BYTES_MAX);
+    const struct guard *guard = door->has_keys ? transport->guard : NULL;
+    enum guard_verdict verdict = guard_judge(guard, door->role, message, &refusal);
+    if (verdict == GUARD_PASS) {
+        transport->received(transport->received_context, door->role, message->peer, message->frames,
+                            message->frame_count);
+    } else {
+        if (verdict == GUARD_EXPEL)
+            expel(door, message->peer);
+        struct slice frame = buffer_slice(&refusal);
+        /* It may be gone, or not listen; it is refused all the same. */
+        if (!buffer_error(&refusal))
+            ignore_error(socket_send(door->socket, message->peer, &frame, 1));
+    }
+    buffer_release(&refusal);
+}
 
 static void
 door_readable(void *context, int events)
 {
     (void)events;
     struct door *door = context;
-    struct transport *transport = door->transport;
     struct socket_message message = {0};
     for (int i = 0; i < MESSAGES_A_TURN; i++) {
         enum error error = socket_receive(door->socket, &message);
         if (error == ERROR_AGAIN)
             break;
         /* A message of too many frames comes with its peer only, and is refused as empty. */
+        if (error == ERROR_PROTOCOL)
+            message.frame_count = 0;
         if (!error || error == ERROR_PROTOCOL)
-            transport->received(transport->received_context, door->role, message.peer,
-                                message.frames, error ? 0 : message.frame_count);
+            take(door, &message);
         socket_message_release(&message);
         if (error && error != ERROR_PROTOCOL)
             break;
@@ -68,7 +116,8 @@ explain(char **ret_message, enum role role, const char *endpoint, enum error err
         what = "stop it or choose another endpoint";
     } else if (error == ERROR_NOT_ALLOWED) {
         why = "not loopback, and there are no keys";
-        what = "use 127.0.0.1 or ipc://, or add --insecure on a network you trust";
+        what = "make some ('thresh keygen', --keys), or use 127.0.0.1 or ipc://, or add --insecure "
+               "on a network you trust";
     } else if (error == ERROR_UNREACHABLE) {
         why = "no such address on this machine";
     } else if (error == ERROR_CONFIG) {
@@ -87,11 +136,14 @@ open_door(struct transport *transport, const struct transport_options *options, 
     struct door *door = &transport->doors[role];
     door->transport = transport;
     door->role = role;
-    if (!options->is_insecure && !is_local(endpoint))
+    door->has_keys = options->guard != NULL && socket_endpoint_is_tcp(endpoint);
+    if (!door->has_keys && !options->is_insecure && !is_local(endpoint))
         return ERROR_NOT_ALLOWED;
     const struct socket_options socket_options = {
         .role = SOCKET_ROUTER,
         .message_bytes_max = options->message_bytes_max,
+        .keys = door->has_keys ? guard_keys(options->guard) : NULL,
+        .zap_domain = role_name(role),
     };
     door->socket = socket_create(transport->context, &socket_options);
     if (!door->socket)
@@ -118,6 +170,12 @@ transport_create(const struct transport_options *options, struct loop *loop,
     transport->context = socket_context_create(1);
     if (!transport->context)
         goto fail;
+    transport->guard = options->guard;
+    if (options->guard) {
+        error = zap_start(transport->context, loop, options->guard, &transport->zap);
+        if (error)
+            goto fail;
+    }
     for (unsigned role = 0; role < ROLE_COUNT; role++) {
         error = open_door(transport, options, (enum role)role);
         if (error) {
@@ -146,6 +204,7 @@ transport_destroy(struct transport *transport, int linger_ms)
         if (door->socket)
             socket_close(door->socket, linger_ms);
     }
+    zap_stop(transport->zap);
     if (transport->context)
         socket_context_destroy(transport->context);
     free(transport);
@@ -156,6 +215,9 @@ transport_send(void *context, enum role role, struct slice route, const struct s
                size_t frame_count)
 {
     struct transport *transport = context;
+    if (transport->muted.size > 0 && role == transport->muted_role &&
+        slice_equal(route, transport->muted))
+        return ERROR_NOT_FOUND;
     return socket_send(transport->doors[role].socket, route, frames, frame_count);
 }
 

@@ -1,7 +1,9 @@
 /*
  * transport: the broker's four sockets, and what is said on them.
  *
- * Hands each message to the core and sends what the core says. A socket is a role.
+ * Hands each message to the core and sends what the core says. A socket is a role. With a guard
+ * every tcp socket is CURVE, and the core gets only what the guard lets pass; of a peer whose key
+ * has been revoked it hears GOODBYE, and what it says to that is not sent.
  *
  * Threads  one owner, the loop's thread.
  */
@@ -9,6 +11,7 @@
 #define THRESH_BROKER_TRANSPORT_H
 
 #include "broker/core.h"
+#include "broker/guard.h"
 #include "common/error.h"
 #include "common/loop.h"
 
@@ -19,7 +22,8 @@ struct transport;
 struct transport_options {
     const char *endpoints[ROLE_COUNT];
     size_t message_bytes_max;
-    bool is_insecure; /* listens beyond loopback without keys */
+    const struct guard *guard; /* borrowed; NULL: no keys */
+    bool is_insecure;          /* listens beyond loopback without keys */
 };
 
 /* A message came; frames live during the call. */
