@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "common/keys.h"
 #include "common/loop.h"
 
 #define RECONNECT_MS 50
@@ -50,15 +51,23 @@ context_give_back(void)
 }
 
 enum error
-channel_open(const char *endpoint, struct channel **ret_channel)
+channel_open(const char *endpoint, const char *key_file, const char *broker_key_file,
+             struct channel **ret_channel, char **ret_message)
 {
-    enum error error = ERROR_NO_MEMORY;
+    struct keys *keys = NULL; /* until the socket has its copy */
+    enum error error = keys_load_peer(key_file, broker_key_file, &keys, ret_message);
+    if (error != OK) {
+        return error;
+    }
+    error = ERROR_NO_MEMORY;
     struct socket_context *context = context_take();
     if (context == NULL) {
+        keys_destroy(keys);
         return ERROR_NO_MEMORY;
     }
     struct channel *channel = calloc(1, sizeof *channel);
     if (channel == NULL) {
+        keys_destroy(keys);
         context_give_back();
         return ERROR_NO_MEMORY;
     }
@@ -68,9 +77,11 @@ channel_open(const char *endpoint, struct channel **ret_channel)
         .is_ipv6 = strchr(endpoint, '[') != NULL,
         .reconnect_ms = RECONNECT_MS,
         .reconnect_max_ms = RECONNECT_MAX_MS,
+        .keys = socket_endpoint_is_tcp(endpoint) ? keys : NULL,
     };
     channel->endpoint = strdup(endpoint);
     channel->socket = socket_create(context, &options);
+    keys_destroy(keys);
     if (channel->endpoint == NULL || channel->socket == NULL) {
         goto fail;
     }

@@ -21,8 +21,14 @@
 
 struct channel;
 
-/* Connects in the background. ERROR_CONFIG: not an endpoint. ERROR_NO_MEMORY, ERROR_IO. */
-MUST_CHECK enum error channel_open(const char *endpoint, struct channel **ret_channel);
+/*
+ * Connects in the background; with CURVE when the files are named (both or neither; NULL and "" are
+ * none) and the endpoint is a tcp one. ERROR_CONFIG: not an endpoint. ERROR_NO_MEMORY, ERROR_IO;
+ * and the errors of keys_load_peer(), for which alone *ret_message (malloc'd) is set.
+ */
+MUST_CHECK enum error channel_open(const char *endpoint, const char *key_file,
+                                   const char *broker_key_file, struct channel **ret_channel,
+                                   char **ret_message);
 void channel_close(struct channel *channel);
 
 struct session_sender channel_sender(struct channel *channel);

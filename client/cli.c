@@ -16,6 +16,9 @@
 #define MESSAGE_BYTES_MAX 4096
 #define PROBE_MS 1000 /* to find out why a broker does not answer */
 #define HOST_BYTES_MAX 256
+#define SILENT_LISTENER                                                                     \
+    "something listens there and does not speak with us: a broker that wants keys (--key, " \
+    "--broker-key) or does not know ours, or no broker"
 #define NEAR_DISTANCE_MAX 2 /* letters to change, add or take away */
 #define WORD_BYTES_MAX 32
 
@@ -145,7 +148,7 @@ probe_tcp(const char *address)
     int number = try_connect(found->ai_family, found->ai_addr, found->ai_addrlen);
     freeaddrinfo(found);
     if (number == 0) {
-        return "something listens there, but it does not speak as a broker";
+        return SILENT_LISTENER;
     }
     return number == ECONNREFUSED ? "connection refused" : strerror(number);
 }

@@ -78,6 +78,7 @@ int verb_workers(const struct verb *verb, int argc, char **argv);
 int verb_hosts(const struct verb *verb, int argc, char **argv);
 int verb_dead(const struct verb *verb, int argc, char **argv);
 int verb_steer(const struct verb *verb, int argc, char **argv); /* pause, resume, drain, stop */
+int verb_keygen(const struct verb *verb, int argc, char **argv);
 int verb_help(const struct verb *verb, int argc, char **argv);
 int verb_version(const struct verb *verb, int argc, char **argv);
 int verb_daemon(const struct verb *verb, int argc, char **argv); /* broker, worker */

@@ -134,9 +134,17 @@ start(struct collect *collect)
     const struct thresh_collector_options options = {
         .endpoint = settings->broker_collect,
         .name = settings->name[0] != '\0' ? settings->name : NULL,
+        .key_file = settings->key,
+        .broker_key_file = settings->broker_key,
     };
+    char *message = NULL;
     enum error error =
-        gather_open(collect->loop, sink, &options, collect->count_max, &collect->gather);
+        gather_open(collect->loop, sink, &options, collect->count_max, &collect->gather, &message);
+    if (message != NULL) {
+        code = cli_fail(error, "%s", message);
+        free(message);
+        return code;
+    }
     if (error == OK) {
         error = loop_add_signal(collect->loop, SIGINT, interrupted, collect);
     }

@@ -34,19 +34,17 @@ struct thresh_collector {
     char message[MESSAGE_BYTES_MAX];
 };
 
-int
-thresh_collector_open(const struct thresh_collector_options *options,
-                      struct thresh_collector **ret_collector)
+enum error
+collector_open(const struct thresh_collector_options *chosen,
+               struct thresh_collector **ret_collector, char **ret_message)
 {
-    static const struct thresh_collector_options defaults;
-    const struct thresh_collector_options *chosen = options != NULL ? options : &defaults;
     struct collector_core_options core = {
         .name = chosen->name,
         .credit = (uint64_t)(chosen->credit > 0 ? chosen->credit : 0),
     };
     struct thresh_collector *collector = calloc(1, sizeof *collector);
     if (collector == NULL) {
-        return THRESH_ERROR_MEMORY;
+        return ERROR_NO_MEMORY;
     }
     collector->last = &collector->first;
     collector->timeout_ms = chosen->timeout_ms > 0 ? chosen->timeout_ms : TIMEOUT_DEFAULT_MS;
@@ -60,15 +58,28 @@ thresh_collector_open(const struct thresh_collector_options *options,
     if (collector->core == NULL) {
         goto fail;
     }
-    error = channel_open(chosen->endpoint != NULL ? chosen->endpoint : ENDPOINT_DEFAULT,
-                         &collector->channel);
+    error =
+        channel_open(chosen->endpoint != NULL ? chosen->endpoint : ENDPOINT_DEFAULT,
+                     chosen->key_file, chosen->broker_key_file, &collector->channel, ret_message);
     if (error != OK) {
         goto fail;
     }
     *ret_collector = collector;
-    return THRESH_OK;
+    return OK;
 fail:
     thresh_collector_close(collector);
+    return error;
+}
+
+int
+thresh_collector_open(const struct thresh_collector_options *options,
+                      struct thresh_collector **ret_collector)
+{
+    static const struct thresh_collector_options defaults;
+    char *message = NULL;
+    enum error error =
+        collector_open(options != NULL ? options : &defaults, ret_collector, &message);
+    free(message);
     return public_error(error);
 }
 

@@ -28,6 +28,10 @@ bool collector_take(struct thresh_collector *collector, struct thresh_result *re
 void collector_ask(struct thresh_collector *collector);
 bool collector_is_told(const struct thresh_collector *collector);
 
+/* As thresh_collector_open(), with our errors; *ret_message (free it) says more when one is set. */
+MUST_CHECK enum error collector_open(const struct thresh_collector_options *options,
+                                     struct thresh_collector **ret_collector, char **ret_message);
+
 bool collector_is_connected(const struct thresh_collector *collector);
 bool collector_was_connected(const struct thresh_collector *collector); /* ever */
 bool collector_is_acknowledged(const struct thresh_collector *collector);

@@ -157,15 +157,16 @@ turn(struct exchange *exchange, int64_t until_ms)
 }
 
 enum error
-control_request(const char *endpoint, int64_t timeout_ms, const char *verb, struct slice arguments,
-                struct buffer *ret_reply, char **ret_message)
+control_request(const struct control_place *place, int64_t timeout_ms, const char *verb,
+                struct slice arguments, struct buffer *ret_reply, char **ret_message)
 {
     uint8_t client[CLIENT_ID_BYTES];
     struct exchange exchange = {
         .verb = verb, .arguments = arguments, .sequence = 1, .reply = ret_reply};
     enum error error = channel_random(client, sizeof client);
     if (error == OK) {
-        error = channel_open(endpoint, &exchange.channel);
+        error = channel_open(place->endpoint, place->key_file, place->broker_key_file,
+                             &exchange.channel, ret_message);
     }
     if (error != OK) {
         return error;
@@ -186,11 +187,16 @@ control_ask(const struct cli *cli, const char *verb, struct slice arguments,
 {
     char *message = NULL;
     const char *endpoint = cli->settings.broker_control;
+    const struct control_place place = {.endpoint = endpoint,
+                                        .key_file = cli->settings.key,
+                                        .broker_key_file = cli->settings.broker_key};
     enum error error =
-        control_request(endpoint, cli->settings.timeout_ms, verb, arguments, ret_reply, &message);
+        control_request(&place, cli->settings.timeout_ms, verb, arguments, ret_reply, &message);
     int code = CLI_GO_ON;
     if (error == ERROR_UNREACHABLE) {
         code = cli_unreachable(endpoint, cli->settings.timeout_ms);
+    } else if (error == ERROR_CONFIG && message != NULL) {
+        code = cli_fail(error, "%s", message);
     } else if (error == ERROR_CONFIG) {
         code = cli_fail(error, "'%s' is not an endpoint; write tcp://HOST:PORT or ipc://PATH",
                         endpoint);

@@ -12,15 +12,22 @@
 
 #include <stdint.h>
 
+/* Where a broker is asked. */
+struct control_place {
+    const char *endpoint;
+    const char *key_file; /* as for channel_open() */
+    const char *broker_key_file;
+};
+
 /*
  * Sends one REQUEST and waits for its REPLY, connecting and greeting first. arguments is a msgpack
  * map, or empty. ret_reply gets the reply's fields as one map. ERROR_UNREACHABLE: no answer in
  * timeout_ms; ERROR_REFUSED and ERROR_INVALID (the request failed): ret_message, which the caller
- * frees, says why; ERROR_CONFIG: not an endpoint.
+ * frees, says why; ERROR_CONFIG: not an endpoint, or, with a message, no good keys.
  */
-MUST_CHECK enum error control_request(const char *endpoint, int64_t timeout_ms, const char *verb,
-                                      struct slice arguments, struct buffer *ret_reply,
-                                      char **ret_message);
+MUST_CHECK enum error control_request(const struct control_place *place, int64_t timeout_ms,
+                                      const char *verb, struct slice arguments,
+                                      struct buffer *ret_reply, char **ret_message);
 
 /* The same for a verb of the command: says what went wrong. CLI_GO_ON, or the exit code. */
 int control_ask(const struct cli *cli, const char *verb, struct slice arguments,

@@ -144,6 +144,8 @@ start(struct feed *feed, const char *list)
         .name = settings->name,
         .spool = feed->spool,
         .batch_max = (int)settings->batch_max,
+        .key_file = settings->key,
+        .broker_key_file = settings->broker_key,
     };
     enum error error = pump_open(feed->loop, input, &options, &feed->pump, &message);
     if (error != OK) {

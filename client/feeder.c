@@ -110,9 +110,12 @@ feeder_open(const struct thresh_feeder_options *options, thresh_fed_fn *fed, voi
     if (error != OK) {
         goto fail;
     }
-    error = channel_open(endpoint, &feeder->channel);
+    error = channel_open(endpoint, options->key_file, options->broker_key_file, &feeder->channel,
+                         ret_message);
     if (error != OK) {
-        *ret_message = sentence("cannot connect to", endpoint, error_text(error));
+        if (*ret_message == NULL) {
+            *ret_message = sentence("cannot connect to", endpoint, error_text(error));
+        }
         goto fail;
     }
     *ret_feeder = feeder;

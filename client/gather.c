@@ -36,7 +36,7 @@ woken(void *context, int events)
 
 enum error
 gather_open(struct loop *loop, struct sink *sink, const struct thresh_collector_options *options,
-            uint64_t count_max, struct gather **ret_gather)
+            uint64_t count_max, struct gather **ret_gather, char **ret_message)
 {
     struct gather *gather = calloc(1, sizeof *gather);
     if (gather == NULL) {
@@ -46,10 +46,10 @@ gather_open(struct loop *loop, struct sink *sink, const struct thresh_collector_
     gather->loop = loop;
     gather->sink = sink;
     gather->count_max = count_max;
-    int result = thresh_collector_open(options, &gather->collector);
-    if (result != THRESH_OK) {
+    enum error error = collector_open(options, &gather->collector, ret_message);
+    if (error != OK) {
         gather_close(gather);
-        return result == THRESH_ERROR_INVALID ? ERROR_CONFIG : ERROR_NO_MEMORY;
+        return error;
     }
     gather->watch = loop_add_socket(loop, collector_socket(gather->collector), woken, gather);
     if (gather->watch == NULL) {

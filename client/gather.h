@@ -19,10 +19,11 @@
 struct gather;
 
 /* The sink is the gather's from then on, also on failure. count_max: results after which it takes
- * no more; 0: no limit. */
+ * no more; 0: no limit. *ret_message (free it) says more where one is set. */
 MUST_CHECK enum error gather_open(struct loop *loop, struct sink *sink,
                                   const struct thresh_collector_options *options,
-                                  uint64_t count_max, struct gather **ret_gather);
+                                  uint64_t count_max, struct gather **ret_gather,
+                                  char **ret_message);
 void gather_close(struct gather *gather);
 
 /* Receives, writes, flushes, acknowledges. ERROR_UNREACHABLE: the reader of standard output has

@@ -264,9 +264,10 @@ open_ends(struct run *run, struct input *input, struct sink *sink)
         .endpoint = run->place.endpoints[RUN_COLLECT],
         .name = "run",
     };
-    enum error error = gather_open(run->loop, sink, &collecting, 0, &run->gather);
+    enum error error = gather_open(run->loop, sink, &collecting, 0, &run->gather, &message);
     if (error != OK) {
         input_destroy(input);
+        free(message);
         return cli_fail(error, "cannot collect: %s", error_text(error));
     }
     error = pump_open(run->loop, input, &feeding, &run->pump, &message);
@@ -364,8 +365,9 @@ finish(struct run *run)
         written = read == OK ? &recount.totals : NULL;
     }
     buffer_init(&status, CLI_REPLY_BYTES_MAX);
-    enum error error = control_request(run->place.endpoints[RUN_CONTROL], STATUS_MS, "status",
-                                       slice_of(NULL, 0), &status, &message);
+    const struct control_place place = {.endpoint = run->place.endpoints[RUN_CONTROL]};
+    enum error error =
+        control_request(&place, STATUS_MS, "status", slice_of(NULL, 0), &status, &message);
     if (error != OK) {
         code = cli_fail(error, "the broker of this run did not say its totals: %s",
                         message != NULL ? message : error_text(error));

@@ -213,6 +213,7 @@ static const struct refusal_row refusals[] = {
     {"stopping", OK, SESSION_EVENT_LOST},
     {"busy", OK, SESSION_EVENT_BUSY},
     {"taken_over", ERROR_LOCKED, SESSION_EVENT_FAILED},
+    {"not_allowed", ERROR_NOT_ALLOWED, SESSION_EVENT_FAILED},
     {"version", ERROR_VERSION, SESSION_EVENT_FAILED},
     {"too_large", ERROR_TOO_LARGE, SESSION_EVENT_FAILED},
     {"malformed", ERROR_PROTOCOL, SESSION_EVENT_FAILED},

@@ -64,6 +64,14 @@ const struct verb verbs[] = {
     {"stop", "[OPTION]...", "drain the broker and end it",
      "Everything that is not done stays in the store for the next start.", SETTINGS_CONTROL,
      verb_steer},
+    {"keygen", "[--role ROLE] [--name NAME] DIRECTORY|FILE", "make a key pair",
+     "Makes NAME.secret and NAME.public in the directory (made if it ends with a slash), or\n"
+     "FILE.secret and FILE.public, and says what to do with them. Secrets are not shown.\n"
+     "\n"
+     "Examples:\n"
+     "  thresh keygen keys/\n"
+     "  thresh keygen --role worker --name fetch-1 keys/",
+     0, verb_keygen},
     {"broker", "[OPTION]...", "start a broker (the program thresh-broker)", "", 0, verb_daemon},
     {"worker", "[OPTION]...", "start a worker (the program thresh-worker)", "", 0, verb_daemon},
     {"version", "", "say which version this is", "", 0, verb_version},

@@ -51,6 +51,10 @@ struct thresh_feeder_options {
     int timeout_ms;       /* for the broker to answer; 0: 10,000 */
     int batch_max;        /* items a message; 0: 256 */
     int window_max;       /* unanswered messages; 0: 64 */
+    /* CURVE, for a broker with keys and a tcp:// endpoint: files that `thresh keygen` makes, both
+     * or neither. The secret file's mode must be 0600, or the open fails (THRESH_ERROR_REFUSED). */
+    const char *key_file;        /* own secret */
+    const char *broker_key_file; /* the broker's public key */
 };
 
 /* One task; zero what is not needed. All pointers are read during the call only. */
@@ -104,6 +108,8 @@ struct thresh_collector_options {
     const char *name;     /* NULL: "default" */
     int timeout_ms;       /* for the broker to answer; 0: 10,000 */
     int credit;           /* results under way; 0: 1,024 */
+    const char *key_file; /* as for a feeder */
+    const char *broker_key_file;
 };
 
 /* One result; everything is valid until the next call with the collector. */

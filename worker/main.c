@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/keys.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/settings.h"
@@ -196,20 +197,45 @@ signalled(void *context, int signal)
     runner_drain(program->runner);
 }
 
+/* Before any child is made: they are images of their own, and have none of it. */
+static enum error
+load_keys(const struct program *program, struct keys **ret_keys)
+{
+    char *message = NULL;
+    enum error error =
+        keys_load_peer(program->settings.key, program->settings.broker_key, ret_keys, &message);
+
+    if (error != OK) {
+        fprintf(stderr, PROGRAM ": %s\n", message == NULL ? error_text(error) : message);
+    } else if (*ret_keys != NULL) {
+        keys_forbid_core();
+    }
+    free(message);
+    return error;
+}
+
 static enum error
 start(struct program *program)
 {
     const char *what = "";
+    struct keys *keys = NULL;
 
     program->loop = loop_create();
     if (program->loop == NULL) {
         return complain(ERROR_NO_MEMORY, "the loop");
     }
     struct runner_options options = options_of(program);
+    enum error error = load_keys(program, &keys);
+    if (error != OK) {
+        return error;
+    }
+    options.keys = keys;
     if (getrandom(options.session.client, CLIENT_ID_BYTES, 0) != CLIENT_ID_BYTES) {
+        keys_destroy(keys);
         return complain(ERROR_IO, "random numbers");
     }
-    enum error error = runner_create(&options, program->loop, &program->runner, &what);
+    error = runner_create(&options, program->loop, &program->runner, &what);
+    keys_destroy(keys);
     if (error != OK) {
         return complain(error, what);
     }

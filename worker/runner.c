@@ -369,7 +369,7 @@ runner_create(const struct runner_options *options, struct loop *loop, struct ru
         goto fail;
     }
     *ret_what = "the connection to the broker";
-    error = transport_create(options->endpoint, options->message_bytes_max, loop,
+    error = transport_create(options->endpoint, options->message_bytes_max, options->keys, loop,
                              transport_received, runner, &runner->transport);
     if (error != OK) {
         goto fail;

@@ -31,10 +31,12 @@
 
 #define RUNNER_SETTLE_MS 4000 /* how long RECORDED is waited for at the end */
 
+struct keys;
 struct runner;
 
 struct runner_options {
-    const char *endpoint; /* of the broker, for workers */
+    const char *endpoint;    /* of the broker, for workers */
+    const struct keys *keys; /* for runner_create() only; NULL: none */
     size_t message_bytes_max;
     struct session_options session;
     struct pool_options pool;

@@ -265,7 +265,8 @@ receive_refused(struct session *session, const struct incoming *message)
         return OK;
     }
     session->events.refused(session->context, code, reason,
-                            is_code(code, "version") || is_code(code, "wrong_role"));
+                            is_code(code, "version") || is_code(code, "wrong_role") ||
+                                is_code(code, "not_allowed"));
     if (is_code(code, "busy")) {
         session->resend_at_ms = session->now_ms + (int64_t)retry_ms;
     } else if (is_code(code, "stopping")) {

@@ -37,10 +37,15 @@ socket_ready(void *context, int events)
 }
 
 enum error
-transport_create(const char *endpoint, size_t message_bytes_max, struct loop *loop,
-                 transport_received_fn *received, void *context, struct transport **ret_transport)
+transport_create(const char *endpoint, size_t message_bytes_max, const struct keys *keys,
+                 struct loop *loop, transport_received_fn *received, void *context,
+                 struct transport **ret_transport)
 {
-    struct socket_options options = {.role = SOCKET_DEALER, .message_bytes_max = message_bytes_max};
+    struct socket_options options = {
+        .role = SOCKET_DEALER,
+        .message_bytes_max = message_bytes_max,
+        .keys = socket_endpoint_is_tcp(endpoint) ? keys : NULL,
+    };
     struct transport *transport = calloc(1, sizeof *transport);
     enum error error = ERROR_NO_MEMORY;
 

@@ -12,14 +12,17 @@
 
 #include <stddef.h>
 
+struct keys;
 struct transport;
 
 typedef void transport_received_fn(void *context, const struct slice *frames, size_t frame_count);
 
-/* Connects; the broker need not be there yet. ERROR_NO_MEMORY; ERROR_CONFIG: not an endpoint. */
+/* Connects, with keys (copied; NULL: none) over a tcp endpoint; the broker need not be there yet.
+ * ERROR_NO_MEMORY; ERROR_CONFIG: not an endpoint. */
 MUST_CHECK enum error transport_create(const char *endpoint, size_t message_bytes_max,
-                                       struct loop *loop, transport_received_fn *received,
-                                       void *context, struct transport **ret_transport);
+                                       const struct keys *keys, struct loop *loop,
+                                       transport_received_fn *received, void *context,
+                                       struct transport **ret_transport);
 /* Waits up to linger_ms for what is queued to go out. */
 void transport_destroy(struct transport *transport, int linger_ms);
 

@@ -494,9 +494,9 @@ Test(session, over_zeromq_a_late_broker_a_restart_and_a_resend)
     wire.loop = loop_create();
     wire.context = socket_context_create(1);
     snprintf(wire.endpoint, sizeof wire.endpoint, "ipc:///tmp/thresh-session-%ld", (long)getpid());
-    cr_assert_eq(
-        transport_create(wire.endpoint, 1 << 20, wire.loop, wire_received, &wire, &wire.transport),
-        OK);
+    cr_assert_eq(transport_create(wire.endpoint, 1 << 20, NULL, wire.loop, wire_received, &wire,
+                                  &wire.transport),
+                 OK);
     loop_set_tick(wire.loop, wire_tick, &wire);
     cr_assert_eq(loop_run(wire.loop), OK);
     cr_expect_eq(wire.step, STEP_END);
