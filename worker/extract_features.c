@@ -14,10 +14,30 @@ struct attributes_seen {
     bool is_hidden;
 };
 
+/* Does a style name what is not shown: "display:none", "display: none", "visibility:hidden"? */
 static bool
-value_has(struct slice value, const char *word)
+style_hides(struct slice style)
 {
-    return value.size > 0 && memmem(value.data, value.size, word, strlen(word)) != NULL;
+    static const char display[] = "display";
+    static const char visibility[] = "visibility";
+    const uint8_t *at = style.data;
+    const uint8_t *end = style.data + style.size;
+    while (at < end && (at = memchr(at, ':', (size_t)(end - at))) != NULL) {
+        size_t before = (size_t)(at - style.data);
+        size_t after = (size_t)(end - ++at);
+        if (before >= sizeof display - 1 &&
+            memcmp(at - sizeof display, display, sizeof display - 1) == 0 &&
+            ((after >= 4 && memcmp(at, "none", 4) == 0) ||
+             (after >= 5 && memcmp(at, " none", 5) == 0))) {
+            return true;
+        }
+        if (before >= sizeof visibility - 1 &&
+            memcmp(at - sizeof visibility, visibility, sizeof visibility - 1) == 0 && after >= 6 &&
+            memcmp(at, "hidden", 6) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool
@@ -136,12 +156,17 @@ tag_classes(unsigned tag)
 }
 
 static void
-names_read(struct page *page, const struct token_table *table)
+names_read(struct page *page, struct token_table *table)
 {
     const struct html_document *document = page->document;
     for (uint32_t i = 0; i < document->node_count; i++) {
         const struct html_node *node = &document->nodes[i];
         if (node->tag == HTML_TAG_TEXT || node->size == 0) {
+            continue;
+        }
+        if (node->attribute_count == 0) {
+            page->features[i].tokens = tag_classes(node->tag);
+            page->features[i].class_key = class_key(node->tag, slice_of(NULL, 0));
             continue;
         }
         struct attributes_seen seen = {0};
@@ -151,8 +176,7 @@ names_read(struct page *page, const struct token_table *table)
                           property_classes(seen.property) | token_classes(table, seen.id) |
                           token_classes(table, seen.classes);
         feature->class_key = class_key(node->tag, seen.classes);
-        if (seen.is_hidden || value_has(seen.style, "display:none") ||
-            value_has(seen.style, "display: none") || value_has(seen.style, "visibility:hidden")) {
+        if (seen.is_hidden || style_hides(seen.style)) {
             feature->tokens |= TOKEN_HIDE | TOKEN_UNSEEN;
         }
     }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "worker/extract_metadata.h"
+
 #define GOOD_WORDS_MIN 12
 #define GOOD_SENTENCE_WORDS_MIN 6
 #define BAD_LINK_WORDS_MAX 40
@@ -19,31 +21,6 @@
 #define EMBED_DEPTH_MAX 3
 #define THREAD_NAME_WORDS_MAX 2
 
-static bool
-is_letter_byte(uint8_t byte)
-{
-    uint8_t folded = (uint8_t)(byte | 0x20);
-    return (folded >= 'a' && folded <= 'z') || (byte >= '0' && byte <= '9') || byte >= 0xC3;
-}
-
-/* The next byte that counts when texts are compared loosely: letters and digits, small. */
-static int
-loose_next(struct slice text, size_t *at)
-{
-    while (*at < text.size) {
-        uint8_t byte = text.data[(*at)++];
-        if (byte >= 0x80 || is_letter_byte(byte)) {
-            /* Typographic marks (U+2000 to U+20FF) do not count either. */
-            if (byte == 0xE2 && *at + 1 < text.size && text.data[*at] <= 0x83) {
-                *at += 2;
-                continue;
-            }
-            return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
-        }
-    }
-    return -1;
-}
-
 /* Is the one equal to the other, or to its beginning (the title with the site's name behind)? */
 static bool
 is_like_title(struct slice text, struct slice title, bool may_be_prefix)
@@ -54,8 +31,8 @@ is_like_title(struct slice text, struct slice title, bool may_be_prefix)
     size_t i = 0;
     size_t j = 0;
     for (;;) {
-        int a = loose_next(text, &i);
-        int b = loose_next(title, &j);
+        int a = title_next(text, &i);
+        int b = title_next(title, &j);
         if (a == -1) {
             return b == -1 || (may_be_prefix && text.size * 2 > title.size);
         }

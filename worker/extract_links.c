@@ -59,42 +59,36 @@ struct link_list {
     struct url url;
 };
 
-/* White space around it does not count; tabs and line ends inside fall out (URL Standard). */
-static void
-target_read(struct buffer *out, struct slice value)
+/* The reference without white space around it; tabs and line ends inside are url_resolve()'s. */
+static struct slice
+target_read(struct buffer *scratch, struct slice value)
 {
-    struct buffer decoded;
-    buffer_init(&decoded, URL_BYTES_MAX * 4);
-    html_decode(&decoded, value, true);
-    buffer_clear(out);
-    size_t start = 0;
-    size_t end = decoded.size;
-    while (start < end && decoded.data[start] <= ' ') {
-        start++;
+    struct slice target = value;
+    if (value.size > 0 && memchr(value.data, '&', value.size) != NULL) {
+        buffer_clear(scratch);
+        html_decode(scratch, value, true);
+        target = buffer_slice(scratch);
     }
-    while (end > start && decoded.data[end - 1] <= ' ') {
-        end--;
+    while (target.size > 0 && target.data[0] <= ' ') {
+        target = slice_of(target.data + 1, target.size - 1);
     }
-    for (size_t i = start; i < end; i++) {
-        if (decoded.data[i] != '\t' && decoded.data[i] != '\n' && decoded.data[i] != '\r') {
-            buffer_append_byte(out, decoded.data[i]);
-        }
+    while (target.size > 0 && target.data[target.size - 1] <= ' ') {
+        target.size--;
     }
-    buffer_release(&decoded);
+    return target;
 }
 
 static bool
-target_resolve(struct link_list *links, const struct url *base)
+target_resolve(struct url *url, struct slice target, const struct url *base)
 {
-    struct slice target = buffer_slice(&links->target);
     /* A place in the page itself is no outlink. */
     if (target.size == 0 || target.data[0] == '#') {
         return false;
     }
     url_reason reason = NULL;
-    enum error error = base == NULL ? url_parse(target, &links->url, &reason)
-                                    : url_resolve(base, target, &links->url, &reason);
-    return error == OK && (links->url.scheme == URL_HTTP || links->url.scheme == URL_HTTPS);
+    enum error error =
+        base == NULL ? url_parse(target, url, &reason) : url_resolve(base, target, url, &reason);
+    return error == OK && (url->scheme == URL_HTTP || url->scheme == URL_HTTPS);
 }
 
 static void
@@ -105,8 +99,7 @@ link_take(struct link_list *links, const struct html_document *document, uint32_
     if (target.data == NULL || target.size > URL_BYTES_MAX * 2) {
         return;
     }
-    target_read(&links->target, target);
-    if (!target_resolve(links, base)) {
+    if (!target_resolve(&links->url, target_read(&links->target, target), base)) {
         return;
     }
     buffer_clear(&links->words);

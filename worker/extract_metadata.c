@@ -411,6 +411,9 @@ markup_take(struct metadata *metadata, const struct html_document *document, uin
     html_attributes_init(&attributes, document, node);
     while (html_attributes_next(&attributes, &attribute)) {
         struct slice value = attribute.value;
+        /* Once both are known from a better place, classes need no reading. */
+        bool is_class_wanted = metadata->author_trust > TRUST_MARKUP + 2 ||
+                               metadata->fields[METADATA_PUBLISHED].trust > TRUST_MARKUP + 3;
         if (value.size == 0) {
             continue;
         }
@@ -424,7 +427,7 @@ markup_take(struct metadata *metadata, const struct html_document *document, uin
             }
         } else if (attribute.known == HTML_ATTRIBUTE_REL && list_has(value, "author")) {
             authors_take(metadata, TRUST_MARKUP, node_text(metadata, document, node));
-        } else if (attribute.known == HTML_ATTRIBUTE_CLASS) {
+        } else if (attribute.known == HTML_ATTRIBUTE_CLASS && is_class_wanted) {
             if (has_bytes(value, "byline") || has_bytes(value, "author-name") ||
                 has_bytes(value, "author_name") || has_bytes(value, "post-author") ||
                 list_has(value, "author")) {

@@ -86,6 +86,13 @@ void metadata_read_jsonld(struct metadata *metadata, struct slice json);
 /* The last step of metadata_read(). */
 void metadata_finish(struct metadata *metadata, const struct html_document *document);
 
+/* Chooses among the titles (extract_title.c). */
+void metadata_finish_title(struct metadata *metadata);
+
+/* The next byte that counts when titles are compared loosely: letters and digits, small. -1: end.
+ */
+int title_next(struct slice text, size_t *at);
+
 struct slice metadata_text(const struct metadata *metadata, enum metadata_field field);
 
 /* ---- dates (extract_dates.c) ------------------------------------------------------------- */

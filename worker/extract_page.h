@@ -117,8 +117,9 @@ struct token_table;
 /* NULL: the arena is full. */
 struct token_table *token_table_create(struct arena *arena);
 
-/* The classes of all words, and pairs of words, in a class or id attribute. */
-uint32_t token_classes(const struct token_table *table, struct slice names);
+/* The classes of all words, and pairs of words, in a class or id attribute. The table remembers the
+ * attributes seen last, which repeat; they are to outlive it. */
+uint32_t token_classes(struct token_table *table, struct slice names);
 
 /* Does a short block open like boilerplate ("Read more", "Photo:")? */
 bool phrase_is_boilerplate(struct slice text, uint32_t words);

@@ -4,14 +4,24 @@
 #include "worker/extract_page.h"
 
 #include <string.h>
+#include <xxhash.h>
 
 #include "worker/extract_tokens_table.h"
 
 #define TOKEN_SLOTS 2048 /* a power of two, at least four times the rows */
 #define TOKEN_BYTES_MAX 40
 
+#define MEMO_SLOTS 512 /* a power of two; a page has a few hundred different attributes */
+
+/* An attribute that was looked up, and what came of it. */
+struct token_memo {
+    struct slice names;
+    uint32_t classes;
+};
+
 struct token_table {
     uint16_t slots[TOKEN_SLOTS]; /* row number plus one */
+    struct token_memo memos[MEMO_SLOTS];
 };
 
 _Static_assert(sizeof token_rows / sizeof token_rows[0] * 4 <= TOKEN_SLOTS, "the table is sparse");
@@ -118,8 +128,8 @@ word_add(struct words *words, uint8_t byte)
     }
 }
 
-uint32_t
-token_classes(const struct token_table *table, struct slice names)
+static uint32_t
+names_classes(const struct token_table *table, struct slice names)
 {
     struct words words = {0};
     bool was_lower = false;
@@ -143,4 +153,17 @@ token_classes(const struct token_table *table, struct slice names)
     }
     word_finish(table, &words);
     return words.classes & ~words.cancelled;
+}
+
+uint32_t
+token_classes(struct token_table *table, struct slice names)
+{
+    if (names.size == 0) {
+        return 0;
+    }
+    struct token_memo *memo = &table->memos[XXH3_64bits(names.data, names.size) & (MEMO_SLOTS - 1)];
+    if (!slice_equal(memo->names, names)) {
+        *memo = (struct token_memo){.names = names, .classes = names_classes(table, names)};
+    }
+    return memo->classes;
 }
