@@ -84,7 +84,7 @@ def check_gaps(web, urls, first, is_timed):
     stalls = [pair[0] for i, pair in enumerate(early)
               if i == 0 or pair[0] - early[i - 1][0] > TOLERANCE_MS / 1000]
     say(f"{len(requests)} requests at {len(by_host)} hosts, smallest gap {smallest:.0f} ms, "
-        f"{len(early)} under {GAP_MS - TOLERANCE_MS} ms after {len(stalls)} stalls of the machine"
+        f"{len(early)} under {GAP_MS - TOLERANCE_MS} ms, from {len(stalls)} moments on"
         + ("" if is_timed else " (not judged)"))
     check(not is_timed or (len(stalls) <= STALLS_MAX and smallest >= GAP_MS / 2),
           f"{len(early)} gaps are too small, one of {smallest} ms; {GAP_MS} ms was asked for")
