@@ -33,7 +33,7 @@
 #define CORE_WINDOW_MAX 64
 #define CORE_BUSY_RETRY_MS 500
 #define CORE_EXPIRY_MAX 1000 /* leases ended in one turn, so that a crowd's end is paced */
-#define CORE_HOPS_MAX 20 /* redirects to other hosts, for one task */
+#define CORE_HOPS_MAX 20     /* redirects to other hosts, for one task */
 
 /* What happens when a batch is durable. */
 enum deferred_kind {
