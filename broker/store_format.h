@@ -52,4 +52,17 @@ store_format_decode(const uint8_t in[STORE_FORMAT_BYTES])
     return (uint32_t)in[0] | (uint32_t)in[1] << 8 | (uint32_t)in[2] << 16 | (uint32_t)in[3] << 24;
 }
 
+/* The row itself; it points into `value`. */
+static inline struct store_row
+store_format_row(uint8_t value[STORE_FORMAT_BYTES])
+{
+    store_format_encode(value);
+    return (struct store_row){
+        .kind = STORE_ROW_PUT,
+        .table = STORE_META,
+        .key = slice_string(STORE_FORMAT_KEY),
+        .value = slice_of(value, STORE_FORMAT_BYTES),
+    };
+}
+
 #endif

@@ -98,14 +98,8 @@ static int
 put_format(struct store_lmdb *lmdb, MDB_txn *txn)
 {
     uint8_t value[STORE_FORMAT_BYTES];
-    struct store_row row = {
-        .kind = STORE_ROW_PUT,
-        .table = STORE_META,
-        .key = slice_string(STORE_FORMAT_KEY),
-        .value = slice_of(value, sizeof(value)),
-    };
+    struct store_row row = store_format_row(value);
 
-    store_format_encode(value);
     return store_lmdb_put(lmdb, txn, &row);
 }
 

@@ -424,15 +424,9 @@ static enum error
 put_format(struct store_memory *memory)
 {
     uint8_t value[STORE_FORMAT_BYTES];
-    struct store_row row = {
-        .kind = STORE_ROW_PUT,
-        .table = STORE_META,
-        .key = slice_string(STORE_FORMAT_KEY),
-        .value = slice_of(value, sizeof(value)),
-    };
+    struct store_row row = store_format_row(value);
     struct node *node;
 
-    store_format_encode(value);
     node = node_create(memory, &row);
     if (node == NULL) {
         return ERROR_NO_MEMORY;

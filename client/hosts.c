@@ -1,8 +1,6 @@
 /* thresh hosts. */
 #include "client/cli.h"
 
-#include <unistd.h>
-
 #include "client/control.h"
 #include "client/table.h"
 #include "common/message.h"
@@ -46,22 +44,9 @@ add_row(struct table *table, struct reader *reader)
 static enum error
 print_hosts(struct slice reply, struct buffer *out)
 {
-    static const char *const keys[] = {"hosts", NULL};
-    struct slice field;
-    struct reader reader;
-    struct table table;
-    reader_init(&reader, reply);
-    read_fields(&reader, keys, &field);
-    reader_init(&reader, field);
-    size_t count = read_array(&reader);
-    table_init(&table, "HOST|>QUEUED|>RUNNING|>DONE|>FAILED|>BYTES|>GAP|>NEXT IN|>BLOCKED FOR");
-    enum error error = OK;
-    for (size_t i = 0; i < count && reader.error == OK && error == OK; i++) {
-        error = add_row(&table, &reader);
-    }
-    table_print(&table, cli_bold(STDOUT_FILENO), cli_plain(STDOUT_FILENO), out);
-    table_release(&table);
-    return error == OK ? reader_finish(&reader) : error;
+    return table_print_list(reply, "hosts",
+                            "HOST|>QUEUED|>RUNNING|>DONE|>FAILED|>BYTES|>GAP|>NEXT IN|>BLOCKED FOR",
+                            add_row, NULL, out);
 }
 
 int

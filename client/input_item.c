@@ -46,14 +46,10 @@ copy_text(struct slice text, char **ret_copy)
     if (text.size > 0 && memchr(text.data, '\0', text.size) != NULL) {
         return ERROR_INVALID;
     }
-    char *copy = malloc(text.size + 1);
+    char *copy = slice_copy_text(text);
     if (copy == NULL) {
         return ERROR_NO_MEMORY;
     }
-    if (text.size > 0) {
-        memcpy(copy, text.data, text.size);
-    }
-    copy[text.size] = '\0';
     *ret_copy = copy;
     return OK;
 }

@@ -4,6 +4,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "client/cli.h"
 
 #define TABLE_BYTES_MAX ((size_t)64 << 20)
 #define GAP 2 /* blanks between columns */
@@ -103,4 +106,30 @@ table_print(const struct table *table, const char *bold, const char *plain, stru
         buffer_printf(out, "%*s", is_last ? 0 : GAP, "");
         buffer_append_string(out, is_last ? "\n" : "");
     }
+}
+
+enum error
+table_print_list(struct slice reply, const char *key, const char *titles, table_add_fn *add,
+                 const char *empty, struct buffer *out)
+{
+    const char *const keys[] = {key, NULL};
+    struct slice field;
+    struct reader reader;
+    struct table table;
+    enum error error = OK;
+    reader_init(&reader, reply);
+    read_fields(&reader, keys, &field);
+    reader_init(&reader, field);
+    size_t count = read_array(&reader);
+    if (reader.error == OK && count == 0 && empty != NULL) {
+        buffer_append_string(out, empty);
+        return reader_finish(&reader);
+    }
+    table_init(&table, titles);
+    for (size_t i = 0; i < count && reader.error == OK && error == OK; i++) {
+        error = add(&table, &reader);
+    }
+    table_print(&table, cli_bold(STDOUT_FILENO), cli_plain(STDOUT_FILENO), out);
+    table_release(&table);
+    return error == OK ? reader_finish(&reader) : error;
 }

@@ -8,6 +8,7 @@
 #define THRESH_CLIENT_TABLE_H
 
 #include "common/buffer.h"
+#include "common/message.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -33,5 +34,14 @@ void table_slice(struct table *table, struct slice text);
 /* Appends all rows, the titles first, between these escape sequences. */
 void table_print(const struct table *table, const char *bold, const char *plain,
                  struct buffer *out);
+
+/*
+ * Appends the list that a broker's reply has under key as a table for standard output; add() reads
+ * one entry and adds its cells. For a list of nothing it appends `empty`, unless that is NULL.
+ * ERROR_PROTOCOL, or add()'s error: the reply cannot be read.
+ */
+typedef enum error table_add_fn(struct table *table, struct reader *reader);
+MUST_CHECK enum error table_print_list(struct slice reply, const char *key, const char *titles,
+                                       table_add_fn *add, const char *empty, struct buffer *out);
 
 #endif

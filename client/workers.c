@@ -1,8 +1,6 @@
 /* thresh workers. */
 #include "client/cli.h"
 
-#include <unistd.h>
-
 #include "client/control.h"
 #include "client/table.h"
 #include "common/message.h"
@@ -49,27 +47,11 @@ add_row(struct table *table, struct reader *reader)
 static enum error
 print_workers(struct slice reply, struct buffer *out)
 {
-    static const char *const keys[] = {"workers", NULL};
-    struct slice field;
-    struct reader reader;
-    struct table table;
-    reader_init(&reader, reply);
-    read_fields(&reader, keys, &field);
-    reader_init(&reader, field);
-    size_t count = read_array(&reader);
-    if (reader.error == OK && count == 0) {
-        buffer_append_string(out, "no worker is connected; start one with 'thresh worker'\n");
-        return OK;
-    }
-    table_init(&table, "WORKER|IS|>HELD|>CREDIT|>FETCHING|>EXTRACTING|>DONE|>RESTARTS|>RECEIVED|"
-                       ">MEMORY|>HEARD");
-    enum error error = OK;
-    for (size_t i = 0; i < count && reader.error == OK && error == OK; i++) {
-        error = add_row(&table, &reader);
-    }
-    table_print(&table, cli_bold(STDOUT_FILENO), cli_plain(STDOUT_FILENO), out);
-    table_release(&table);
-    return error == OK ? reader_finish(&reader) : error;
+    static const char empty[] = "no worker is connected; start one with 'thresh worker'\n";
+    return table_print_list(reply, "workers",
+                            "WORKER|IS|>HELD|>CREDIT|>FETCHING|>EXTRACTING|>DONE|>RESTARTS|"
+                            ">RECEIVED|>MEMORY|>HEARD",
+                            add_row, empty, out);
 }
 
 int

@@ -20,6 +20,20 @@ slice_equal(struct slice a, struct slice b)
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
+char *
+slice_copy_text(struct slice slice)
+{
+    char *copy = malloc(slice.size + 1);
+    if (copy == NULL) {
+        return NULL;
+    }
+    if (slice.size > 0) {
+        memcpy(copy, slice.data, slice.size);
+    }
+    copy[slice.size] = '\0';
+    return copy;
+}
+
 void
 buffer_init(struct buffer *buffer, size_t bytes_max)
 {

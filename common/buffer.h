@@ -32,6 +32,9 @@ struct slice slice_string(const char *text);
 
 bool slice_equal(struct slice a, struct slice b);
 
+/* A C string of malloc with these bytes; NULL without memory. */
+char *slice_copy_text(struct slice slice);
+
 struct buffer {
     uint8_t *data; /* owned; NULL while empty */
     size_t size;   /* bytes in use */

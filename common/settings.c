@@ -140,14 +140,10 @@ settings_release(struct settings *settings)
 static enum error
 store_text(struct settings *settings, enum setting setting, struct slice text)
 {
-    char *copy = malloc(text.size + 1);
+    char *copy = slice_copy_text(text);
     if (copy == NULL) {
         return ERROR_NO_MEMORY;
     }
-    if (text.size > 0) {
-        memcpy(copy, text.data, text.size);
-    }
-    copy[text.size] = '\0';
     free(settings->owned[setting]);
     settings->owned[setting] = copy;
     *(const char **)settings_member(settings, setting) = copy;
