@@ -262,20 +262,15 @@ comment_skip(struct html_tokenizer *tokenizer)
             tokenizer->position = (uint32_t)(at + 1 - text);
             return;
         }
-        for (at--; at < end;) {
-            const uint8_t *mark = memmem(at, (size_t)(end - at), "--", 2);
-            if (mark == NULL) {
-                break;
-            }
-            const uint8_t *after = mark + 2;
-            if (after < end && *after == '!') {
-                after++;
-            }
-            if (after < end && *after == '>') {
-                tokenizer->position = (uint32_t)(after + 1 - text);
+        /* "-->" or "--!>", and the dashes may be the opening's last one and another. */
+        const uint8_t *first = at - 1;
+        while (at < end && (at = memchr(at, '>', (size_t)(end - at))) != NULL) {
+            const uint8_t *mark = at - (at[-1] == '!' ? 3 : 2);
+            at++;
+            if (mark >= first && mark[0] == '-' && mark[1] == '-') {
+                tokenizer->position = (uint32_t)(at - text);
                 return;
             }
-            at = mark + 1;
         }
         tokenizer->position = tokenizer->size;
         return;
