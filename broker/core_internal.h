@@ -210,6 +210,7 @@ void core_release_lease(struct core *core, uint32_t lease);
 /* How an attempt ended, as its worker says or as the broker found. */
 struct ending {
     uint64_t fence;
+    struct slice task; /* as the report names it */
     enum outcome outcome;
     uint64_t http_status;
     int64_t retry_after_ms;

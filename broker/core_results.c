@@ -60,6 +60,7 @@ read_report(const struct core *core, const struct incoming *in, struct slice row
     read_fields(&reader, report_names, fields);
     struct ending ending = {
         .fence = field_uint(fields[REPORT_FENCE], 0, &error),
+        .task = field_string(fields[REPORT_TASK], &error),
         .http_status = field_uint(fields[REPORT_STATUS], 0, &error),
         .location = field_string(fields[REPORT_LOCATION], &error),
         .reason = field_string(fields[REPORT_REASON], &error),
@@ -89,13 +90,25 @@ read_report(const struct core *core, const struct incoming *in, struct slice row
     return is_good;
 }
 
+/* Is the lease this worker's, and for the task that it names? */
+static bool
+is_own_lease(struct core *core, uint32_t peer, uint32_t lease, struct slice task)
+{
+    uint64_t sequence = 0;
+    if (lease == LEASE_NONE || lease_at(&core->leases, lease)->worker != peer ||
+        !task_id_parse(core->store_id, task, &sequence))
+        return false;
+    uint32_t slot = lease_at(&core->leases, lease)->slot;
+    return scheduler_slot(&core->scheduler, slot)->sequence == sequence;
+}
+
 static enum report_status
 take_report(struct core *core, const struct incoming *in, struct slice row)
 {
     struct ending ending;
     bool is_good = read_report(core, in, row, &ending);
     uint32_t lease = leases_find(&core->leases, ending.fence);
-    if (lease == LEASE_NONE || lease_at(&core->leases, lease)->worker != in->peer) {
+    if (!is_own_lease(core, in->peer, lease, ending.task)) {
         totals_add_text(&core->totals, TOTAL_COUNTER, "results_late", 1);
         return REPORT_LATE;
     }
@@ -147,8 +160,13 @@ core_results(struct core *core, struct incoming *in)
     struct reader table;
     reader_init(&table, in->frame_count > 1 ? in->frames[1] : slice_of("", 0));
     size_t count = read_array(&table);
-    if (table.error) {
-        core_refuse(core, in, "malformed", "RESULTS wants a table of reports in frame 1");
+    if (table.error || in->sequence == 0) {
+        core_refuse(core, in, "malformed",
+                    "RESULTS wants a sequence from 1 and a table of reports in frame 1");
+        return;
+    }
+    if (count > core->options.batch_max) {
+        core_refuse(core, in, "too_large", "more reports in a message than batch_max");
         return;
     }
     if (is_repeated(core, in))

@@ -52,8 +52,8 @@ void totals_release(struct totals *totals);
 
 const char *total_kind_name(enum total_kind kind);
 
-/* Adds amount to a total, made when new. Without memory for a new name the amount goes under
- * "other", which exists from the start. */
+/* Adds amount to a total, made when new. Without room or memory for a new name the amount
+ * goes under "other". */
 void totals_add(struct totals *totals, enum total_kind kind, struct slice name, uint64_t amount);
 void totals_add_text(struct totals *totals, enum total_kind kind, const char *name,
                      uint64_t amount);

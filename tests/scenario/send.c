@@ -325,7 +325,20 @@ write_result(struct draft *draft, const struct held *held, const char *outcome, 
     draft->bodies[draft->body_count++] = slice_of(store->data + start, store->size - start);
 }
 
-/* LEASE=OUTCOME[,status=N][,retry_after=MS][,since=MS][,location=URL][,reason=TEXT][,text=TEXT] */
+/* The task that a report names: another one than the lease's, where the script says so. */
+static const char *
+named_task(const struct held *held, const struct words *parts)
+{
+    for (size_t i = 0; i < parts->count; i++) {
+        const char *value = word_value(parts->items[i], "task");
+        if (value)
+            return value;
+    }
+    return held->task;
+}
+
+/* LEASE=OUTCOME[,status=N][,retry_after=MS][,since=MS][,location=URL][,reason=TEXT][,text=TEXT]
+ * and task=ID instead of the lease's own. */
 static void
 write_report(struct script *script, struct draft *draft, char *word, struct buffer *results)
 {
@@ -340,10 +353,11 @@ write_report(struct script *script, struct draft *draft, char *word, struct buff
     const struct held *held = script_lease(script, reference);
     if (!held)
         return;
-    write_map(&draft->table, 3 + parts.count);
+    const char *task = named_task(held, &parts);
+    write_map(&draft->table, 3 + parts.count - (task != held->task));
     write_string(&draft->table, "fence");
     write_uint(&draft->table, held->fence);
-    write_text_pair(&draft->table, "task", held->task);
+    write_text_pair(&draft->table, "task", task);
     write_text_pair(&draft->table, "outcome", outcome);
     for (size_t i = 0; i < parts.count; i++) {
         const char *part = parts.items[i];
@@ -358,6 +372,8 @@ write_report(struct script *script, struct draft *draft, char *word, struct buff
             write_text_pair(&draft->table, "location", value);
         } else if ((value = word_value(part, "reason")) != NULL) {
             write_text_pair(&draft->table, "reason", value);
+        } else if (word_value(part, "task") != NULL) {
+            continue; /* written above */
         } else if (word_value(part, "text") != NULL) {
             write_string(&draft->table, "result");
             write_uint(&draft->table, draft->body_count);
