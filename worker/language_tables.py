@@ -51,6 +51,7 @@ for bit, (own_letters, own_words) in enumerate(rows()):
         letters[key(letter)] = letters.get(key(letter), 0) | 1 << bit
 with open(os.path.join(HERE, "language_words_table.h"), "w") as table:
     table.write("/* Written by language_tables.py from language_words.c; do not edit. */\n")
+    table.write("/* clang-format off */\n")
     write(table, "word", words, 12)
     write(table, "letter", letters, 9)
 print(len(words), "words,", len(letters), "letters")

@@ -1,4 +1,5 @@
 /* Written by language_tables.py from language_words.c; do not edit. */
+/* clang-format off */
 
 #define WORD_SLOT_BITS 12
 
