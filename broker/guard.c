@@ -7,14 +7,24 @@
 
 #include "common/json.h"
 #include "common/log.h"
+#include "common/loop.h"
 
 #define SECRET_NAME "broker.secret"
 #define LIST_NAME "authorized"
 #define OBJECT_BYTES_MAX 512 /* of an act's arguments in the log */
 
+/* Lines of refusals: how many in this second, and how many were held back since the last. */
+struct ration {
+    int64_t second;
+    unsigned written;
+    uint64_t held_back;
+};
+
 struct guard {
     struct keys *keys;
     struct auth *auth;
+    struct ration strangers;
+    struct ration listed;
 };
 
 static bool
@@ -106,6 +116,32 @@ guard_reload(struct guard *guard)
     free(message);
 }
 
+/* Whether a line may be written now; then *ret_held_back were not since the last. */
+static bool
+take_ration(struct ration *ration, uint64_t *ret_held_back)
+{
+    int64_t second = clock_monotonic_ms() / 1000;
+    if (second != ration->second) {
+        ration->second = second;
+        ration->written = 0;
+    }
+    if (ration->written == GUARD_REFUSALS_A_SECOND) {
+        ration->held_back++;
+        return false;
+    }
+    ration->written++;
+    *ret_held_back = ration->held_back;
+    ration->held_back = 0;
+    return true;
+}
+
+/* The field `suppressed`, as log_limited() writes it; left out when it is 0. */
+static struct log_field
+suppressed_field(uint64_t held_back)
+{
+    return held_back > 0 ? log_uint("suppressed", held_back) : log_text("suppressed", NULL);
+}
+
 const struct keys *
 guard_keys(const struct guard *guard)
 {
@@ -113,14 +149,18 @@ guard_keys(const struct guard *guard)
 }
 
 bool
-guard_knows(const struct guard *guard, struct slice key, struct slice door, struct slice address)
+guard_knows(struct guard *guard, struct slice key, struct slice door, struct slice address)
 {
     if (auth_find(guard->auth, key) != NULL) {
         return true;
     }
-    log_limited(LOG_WARNING, "audit", log_text("act", "connect"), log_slice("door", door),
-                log_slice("key", key), log_slice("address", address),
-                log_text("answer", auth_answer_name(AUTH_UNKNOWN_KEY)));
+    uint64_t held_back = 0;
+    if (take_ration(&guard->strangers, &held_back)) {
+        log_event(LOG_WARNING, "audit", log_text("act", "connect"), log_slice("door", door),
+                  log_slice("key", key), log_slice("address", address),
+                  log_text("answer", auth_answer_name(AUTH_UNKNOWN_KEY)),
+                  suppressed_field(held_back));
+    }
     return false;
 }
 
@@ -139,14 +179,19 @@ write_refusal(struct buffer *out, const struct auth_message *message, const char
 }
 
 static void
-log_refusal(enum role door, struct slice key, const struct key_line *line,
+log_refusal(struct guard *guard, enum role door, struct slice key, const struct key_line *line,
             const struct auth_message *message, enum auth_answer answer)
 {
     const char *act = message->is_readable ? message_type_name(message->type) : "unreadable";
-    log_limited(LOG_WARNING, "audit", log_text("act", act), log_text("door", role_name(door)),
-                log_slice("key", key), log_text("name", line != NULL ? line->name : NULL),
-                log_text("role", line != NULL ? key_role_name(line->role) : NULL),
-                log_slice("verb", message->verb), log_text("answer", auth_answer_name(answer)));
+    uint64_t held_back = 0;
+    if (!take_ration(line != NULL ? &guard->listed : &guard->strangers, &held_back)) {
+        return;
+    }
+    log_event(LOG_WARNING, "audit", log_text("act", act), log_text("door", role_name(door)),
+              log_slice("key", key), log_text("name", line != NULL ? line->name : NULL),
+              log_text("role", line != NULL ? key_role_name(line->role) : NULL),
+              log_slice("verb", message->verb), log_text("answer", auth_answer_name(answer)),
+              suppressed_field(held_back));
 }
 
 static void
@@ -168,7 +213,7 @@ log_act(struct slice key, const struct key_line *line, const struct auth_message
 }
 
 enum guard_verdict
-guard_judge(const struct guard *guard, enum role door, const struct socket_message *message,
+guard_judge(struct guard *guard, enum role door, const struct socket_message *message,
             struct buffer *refusal)
 {
     struct auth_message read = {0};
@@ -190,7 +235,7 @@ guard_judge(const struct guard *guard, enum role door, const struct socket_messa
         }
         return GUARD_PASS;
     }
-    log_refusal(door, message->user, line, &read, answer);
+    log_refusal(guard, door, message->user, line, &read, answer);
     write_refusal(refusal, &read, auth_answer_text(answer));
     bool is_gone = answer == AUTH_UNKNOWN_KEY || answer == AUTH_WRONG_DOOR;
     return is_gone ? GUARD_EXPEL : GUARD_REFUSE;

@@ -3,10 +3,11 @@
  *
  * Every message that comes through a door with keys is judged by the list as it is now, so that a
  * key that was taken off it is refused at once, also in connections that stand (libzmq 4.3.4 cannot
- * cut one peer). Refusals, loads and admins' acts are written to the log as event=audit; refusals
- * at most once a second, with the number of those held back.
+ * cut one peer). Refusals, loads and admins' acts are written to the log as event=audit.
  *
- * Threads  one owner, the broker's loop.
+ * Bounds   GUARD_REFUSALS_A_SECOND lines of refusals a second, for keys on the list and for all
+ * others apart, so that a flood of strangers hides no misuse; the next line has the number of those
+ * held back. Threads  one owner, the broker's loop.
  */
 #ifndef THRESH_BROKER_GUARD_H
 #define THRESH_BROKER_GUARD_H
@@ -16,6 +17,8 @@
 #include "common/error.h"
 #include "common/keys.h"
 #include "common/socket.h"
+
+#define GUARD_REFUSALS_A_SECOND 20
 
 struct guard;
 
@@ -40,12 +43,11 @@ void guard_reload(struct guard *guard);
 const struct keys *guard_keys(const struct guard *guard);
 
 /* Whether a key may connect at all: it is on the list. Logs a refusal. */
-bool guard_knows(const struct guard *guard, struct slice key, struct slice door,
-                 struct slice address);
+bool guard_knows(struct guard *guard, struct slice key, struct slice door, struct slice address);
 
 /* Judges a message at a door with keys, or, with guard NULL, at one without: there all pass, and
  * acts are logged. The header of REFUSED is appended to refusal unless it passes. */
-enum guard_verdict guard_judge(const struct guard *guard, enum role door,
+enum guard_verdict guard_judge(struct guard *guard, enum role door,
                                const struct socket_message *message, struct buffer *refusal);
 
 #endif

@@ -22,7 +22,7 @@ struct door {
 struct transport {
     struct socket_context *context;
     struct loop *loop;
-    const struct guard *guard; /* or NULL */
+    struct guard *guard; /* or NULL */
     struct zap *zap;
     struct slice muted; /* the peer at the door `muted_role` that nothing is sent to; empty: none */
     enum role muted_role;
@@ -55,7 +55,7 @@ take(struct door *door, const struct socket_message *message)
     struct transport *transport = door->transport;
     struct buffer refusal;
     buffer_init(&refusal, HEADER_BYTES_MAX);
-    const struct guard *guard = door->has_keys ? transport->guard : NULL;
+    struct guard *guard = door->has_keys ? transport->guard : NULL;
     enum guard_verdict verdict = guard_judge(guard, door->role, message, &refusal);
     if (verdict == GUARD_PASS) {
         transport->received(transport->received_context, door->role, message->peer, message->frames,

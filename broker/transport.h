@@ -22,8 +22,8 @@ struct transport;
 struct transport_options {
     const char *endpoints[ROLE_COUNT];
     size_t message_bytes_max;
-    const struct guard *guard; /* borrowed; NULL: no keys */
-    bool is_insecure;          /* listens beyond loopback without keys */
+    struct guard *guard; /* borrowed; NULL: no keys */
+    bool is_insecure;    /* listens beyond loopback without keys */
 };
 
 /* A message came; frames live during the call. */

@@ -25,7 +25,7 @@ struct zap {
     struct loop *loop;
     struct socket *socket;
     struct loop_watch *watch;
-    const struct guard *guard;
+    struct guard *guard;
 };
 
 static void
@@ -73,7 +73,7 @@ request_came(void *context, int events)
 }
 
 enum error
-zap_start(struct socket_context *context, struct loop *loop, const struct guard *guard,
+zap_start(struct socket_context *context, struct loop *loop, struct guard *guard,
           struct zap **ret_zap)
 {
     const struct socket_options options = {.role = SOCKET_ROUTER,

@@ -21,7 +21,7 @@ struct zap;
 
 /* The guard is borrowed. */
 MUST_CHECK enum error zap_start(struct socket_context *context, struct loop *loop,
-                                const struct guard *guard, struct zap **ret_zap);
+                                struct guard *guard, struct zap **ret_zap);
 void zap_stop(struct zap *zap);
 
 #endif

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/keys.h"
@@ -268,6 +270,27 @@ Test(keys, a_peer_wants_both_its_secret_and_the_brokers_public_key)
     free(message);
     cr_expect_null(keys);
     keys_destroy(own);
+}
+
+Test(keys, a_child_has_no_secret_of_its_parent)
+{
+    int status = 0;
+    struct keys *keys = NULL;
+    cr_assert_eq(keys_generate(&keys), OK);
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(keys_secret(keys)[0] == '\0' ? 0 : 1);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    cr_expect_eq(strlen(keys_secret(keys)), KEY_TEXT_BYTES);
+    keys_destroy(keys);
+}
+
+Test(keys, a_daemon_with_keys_leaves_no_core_file)
+{
+    keys_forbid_core();
+    cr_expect_eq(prctl(PR_GET_DUMPABLE), 0);
 }
 
 Test(keys, a_written_secret_file_says_what_it_is)
