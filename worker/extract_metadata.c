@@ -4,8 +4,6 @@
 
 #include "worker/blocks.h"
 
-#define AUTHOR_WORDS_MAX 6
-#define AUTHOR_BYTES_MAX 100
 #define BYLINE_BYTES_MAX 200
 
 struct meta_row {
@@ -99,7 +97,6 @@ static const struct author_row author_rows[] = {
     {"parsely-author", TRUST_NAME},
     {"sailthru.author", TRUST_NAME},
     {"byl", TRUST_NAME},
-    {"citation_author", TRUST_NAME},
     {"book:author", TRUST_NAME},
 };
 
@@ -152,67 +149,9 @@ has_bytes(struct slice text, const char *word)
     return text.size > 0 && memmem(text.data, text.size, word, strlen(word)) != NULL;
 }
 
-/* "By Jane Doe" is Jane Doe. */
-static struct slice
-byline_strip(struct slice name)
-{
-    static const char *const openings[] = {
-        "by ", "by: ", "written by ", "author: ", "von ", "par ", "por ", "posted by "};
-    for (size_t i = 0; i < sizeof openings / sizeof openings[0]; i++) {
-        size_t size = strlen(openings[i]);
-        if (name.size > size && html_name_is(slice_of(name.data, size), openings[i])) {
-            return slice_of(name.data + size, name.size - size);
-        }
-    }
-    return name;
-}
-
-static bool
-is_name(struct slice name)
-{
-    static const char *const nobody[] = {"admin", "administrator", "editor",
-                                         "staff", "guest",         "unknown",
-                                         "null",  "undefined",     "anonymous"};
-    if (name.size < 2 || name.size > AUTHOR_BYTES_MAX ||
-        memchr(name.data, '@', name.size) != NULL || has_bytes(name, "://") ||
-        has_bytes(name, "www.") || has_bytes(name, "{")) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof nobody / sizeof nobody[0]; i++) {
-        if (html_name_is(name, nobody[i])) {
-            return false;
-        }
-    }
-    uint32_t length = 0;
-    uint32_t words = 0;
-    text_measure(name, &length, &words);
-    return words <= AUTHOR_WORDS_MAX;
-}
-
-void
-metadata_offer_author(struct metadata *metadata, unsigned trust, struct slice name)
-{
-    name = byline_strip(name);
-    if (!is_name(name) || trust > metadata->author_trust) {
-        return;
-    }
-    if (trust < metadata->author_trust) {
-        metadata->author_count = 0;
-        metadata->author_trust = trust;
-    }
-    for (size_t i = 0; i < metadata->author_count; i++) {
-        if (slice_equal(metadata->authors[i], name)) {
-            return;
-        }
-    }
-    if (metadata->author_count < METADATA_AUTHORS_MAX) {
-        metadata->authors[metadata->author_count++] = name;
-    }
-}
-
 /* Raw text to a collapsed copy in the arena; empty on no memory. */
-static struct slice
-clean_copy(struct metadata *metadata, struct slice raw, bool is_attribute)
+struct slice
+metadata_clean(struct metadata *metadata, struct slice raw, bool is_attribute)
 {
     struct buffer text;
     buffer_init(&text, raw.size * 2 + 16);
@@ -234,9 +173,14 @@ is_permalink(const struct html_document *document, uint32_t node)
     return target.size > 0 && target.data[0] == '#';
 }
 
-/* The text under a node up to its first <br>, at most BYLINE_BYTES_MAX of it. */
-static struct slice
-node_text(struct metadata *metadata, const struct html_document *document, uint32_t node)
+struct slice
+metadata_text_at(struct metadata *metadata, const struct html_document *document, uint32_t node)
+{
+    return metadata_clean(metadata, html_text(document, node), false);
+}
+
+struct slice
+metadata_node_text(struct metadata *metadata, const struct html_document *document, uint32_t node)
 {
     struct buffer raw;
     buffer_init(&raw, BYLINE_BYTES_MAX * 4);
@@ -251,41 +195,9 @@ node_text(struct metadata *metadata, const struct html_document *document, uint3
             i = document->nodes[i].end - 1;
         }
     }
-    struct slice text = clean_copy(metadata, buffer_slice(&raw), false);
+    struct slice text = metadata_clean(metadata, buffer_slice(&raw), false);
     buffer_release(&raw);
     return text;
-}
-
-/* Authors may share one field: "A, B and C". */
-static void
-authors_take(struct metadata *metadata, unsigned trust, struct slice names)
-{
-    names = byline_strip(names);
-    size_t start = 0;
-    for (size_t i = 0; i <= names.size; i++) {
-        size_t mark = 0;
-        if (i == names.size || names.data[i] == ',' || names.data[i] == ';' ||
-            names.data[i] == '|') {
-            mark = 1;
-        } else if (names.size - i > 5 && memcmp(names.data + i, " and ", 5) == 0) {
-            mark = 5;
-        } else if (names.size - i > 3 && memcmp(names.data + i, " & ", 3) == 0) {
-            mark = 3;
-        }
-        if (mark == 0) {
-            continue;
-        }
-        size_t end = i;
-        while (start < end && names.data[start] == ' ') {
-            start++;
-        }
-        while (end > start && names.data[end - 1] == ' ') {
-            end--;
-        }
-        metadata_offer_author(metadata, trust, slice_of(names.data + start, end - start));
-        start = i + mark;
-        i += mark - 1;
-    }
 }
 
 static void
@@ -301,6 +213,26 @@ robots_take(struct metadata *metadata, struct slice content)
     bool is_none = has_bytes(words, "none");
     metadata->is_noindex = metadata->is_noindex || is_none || has_bytes(words, "noindex");
     metadata->is_nofollow = metadata->is_nofollow || is_none || has_bytes(words, "nofollow");
+}
+
+/* "Doe, Jane" is Jane Doe. */
+static void
+citation_author_take(struct metadata *metadata, struct slice name)
+{
+    const uint8_t *comma = name.size == 0 ? NULL : memchr(name.data, ',', name.size);
+    if (comma == NULL || comma + 2 >= name.data + name.size) {
+        metadata_offer_author(metadata, TRUST_NAME, name);
+        return;
+    }
+    size_t last = (size_t)(comma - name.data);
+    struct buffer text;
+    buffer_init(&text, name.size + 1);
+    text_append(&text, slice_of(comma + 1, name.size - last - 1), false);
+    buffer_append_byte(&text, ' ');
+    buffer_append(&text, name.data, last);
+    metadata_offer_author(metadata, TRUST_NAME,
+                          metadata_clean(metadata, buffer_slice(&text), false));
+    buffer_release(&text);
 }
 
 static void
@@ -331,13 +263,26 @@ meta_take(struct metadata *metadata, const struct html_document *document, uint3
     for (size_t i = 0; i < sizeof meta_rows / sizeof meta_rows[0]; i++) {
         if (html_name_is(name, meta_rows[i].name)) {
             metadata_offer(metadata, meta_rows[i].field, meta_rows[i].trust,
-                           clean_copy(metadata, content, true));
+                           metadata_clean(metadata, content, true));
             return;
         }
     }
+    if (name.size > 8 && html_name_is(slice_of(name.data, name.size - 1), "twitter:label")) {
+        metadata->is_author_labelled =
+            html_name_is(content, "written by") || html_name_is(content, "author");
+    } else if (metadata->is_author_labelled && name.size > 8 &&
+               html_name_is(slice_of(name.data, name.size - 1), "twitter:data")) {
+        metadata_take_authors(metadata, TRUST_NAME + 2, metadata_clean(metadata, content, true));
+        metadata->is_author_labelled = false;
+    }
+    if (html_name_is(name, "citation_author")) {
+        citation_author_take(metadata, metadata_clean(metadata, content, true));
+        return;
+    }
     for (size_t i = 0; i < sizeof author_rows / sizeof author_rows[0]; i++) {
         if (html_name_is(name, author_rows[i].name)) {
-            authors_take(metadata, author_rows[i].trust, clean_copy(metadata, content, true));
+            metadata_take_authors(metadata, author_rows[i].trust,
+                                  metadata_clean(metadata, content, true));
         }
     }
 }
@@ -367,9 +312,10 @@ link_take(struct metadata *metadata, const struct html_document *document, uint3
     }
     if (list_has(relation, "canonical")) {
         metadata_offer(metadata, METADATA_CANONICAL, TRUST_PROPERTY,
-                       clean_copy(metadata, target, true));
+                       metadata_clean(metadata, target, true));
     } else if (list_has(relation, "image_src")) {
-        metadata_offer(metadata, METADATA_IMAGE, TRUST_MARKUP, clean_copy(metadata, target, true));
+        metadata_offer(metadata, METADATA_IMAGE, TRUST_MARKUP,
+                       metadata_clean(metadata, target, true));
     }
 }
 
@@ -391,7 +337,7 @@ time_take(struct metadata *metadata, const struct html_document *document, uint3
     struct slice property = html_attribute(document, node, "itemprop");
     struct slice classes = html_attribute(document, node, "class");
     if (when.size == 0) {
-        when = node_text(metadata, document, node);
+        when = metadata_node_text(metadata, document, node);
     }
     bool is_update = html_name_is(property, "datemodified") || has_bytes(classes, "updated") ||
                      has_bytes(classes, "modified");
@@ -400,6 +346,21 @@ time_take(struct metadata *metadata, const struct html_document *document, uint3
                     html_attribute(document, node, "pubdate").data != NULL;
     metadata_offer(metadata, is_update ? METADATA_MODIFIED : METADATA_PUBLISHED,
                    TRUST_MARKUP + (is_entry ? 0 : 1), when);
+}
+
+static bool
+is_author_class(struct slice classes)
+{
+    static const char *const names[] = {"byline",       "author-name",   "author_name",
+                                        "authorName",   "AuthorName",    "post-author",
+                                        "post__author", "meta-author",   "meta__author",
+                                        "author__name", "article-author"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (has_bytes(classes, names[i])) {
+            return true;
+        }
+    }
+    return list_has(classes, "author") || list_has(classes, "username");
 }
 
 /* itemprop, rel and class of elements in the body. */
@@ -421,24 +382,22 @@ markup_take(struct metadata *metadata, const struct html_document *document, uin
             if (html_name_is(value, "datepublished")) {
                 struct slice when = html_attribute(document, node, "content");
                 metadata_offer(metadata, METADATA_PUBLISHED, TRUST_MARKUP,
-                               when.size > 0 ? when : node_text(metadata, document, node));
+                               when.size > 0 ? when : metadata_node_text(metadata, document, node));
             } else if (html_name_is(value, "author")) {
-                authors_take(metadata, TRUST_MARKUP + 1, node_text(metadata, document, node));
+                metadata_take_authors_at(metadata, TRUST_MARKUP + 1, document, node);
             }
         } else if (attribute.known == HTML_ATTRIBUTE_REL && list_has(value, "author")) {
-            authors_take(metadata, TRUST_MARKUP, node_text(metadata, document, node));
+            metadata_take_authors_at(metadata, TRUST_MARKUP, document, node);
         } else if (attribute.known == HTML_ATTRIBUTE_CLASS && is_class_wanted) {
-            if (has_bytes(value, "byline") || has_bytes(value, "author-name") ||
-                has_bytes(value, "author_name") || has_bytes(value, "post-author") ||
-                list_has(value, "author")) {
+            if (is_author_class(value)) {
                 if (metadata->author_trust > TRUST_MARKUP + 2) {
-                    authors_take(metadata, TRUST_MARKUP + 2, node_text(metadata, document, node));
+                    metadata_take_authors_at(metadata, TRUST_MARKUP + 2, document, node);
                 }
             } else if (metadata->fields[METADATA_PUBLISHED].trust > TRUST_MARKUP + 3 &&
                        (has_bytes(value, "date") || has_bytes(value, "publish") ||
                         has_bytes(value, "posted-on") || has_bytes(value, "timestamp"))) {
                 metadata_offer(metadata, METADATA_PUBLISHED, TRUST_MARKUP + 3,
-                               node_text(metadata, document, node));
+                               metadata_node_text(metadata, document, node));
             }
         }
     }
@@ -455,9 +414,10 @@ node_take(struct metadata *metadata, const struct html_document *document, uint3
         link_take(metadata, document, node);
         break;
     case HTML_TAG_BASE:
-        metadata_offer(
-            metadata, METADATA_BASE, TRUST_PROPERTY,
-            clean_copy(metadata, html_attribute_known(document, node, HTML_ATTRIBUTE_HREF), true));
+        metadata_offer(metadata, METADATA_BASE, TRUST_PROPERTY,
+                       metadata_clean(metadata,
+                                      html_attribute_known(document, node, HTML_ATTRIBUTE_HREF),
+                                      true));
         break;
     case HTML_TAG_SCRIPT:
         script_take(metadata, document, node);
@@ -466,12 +426,12 @@ node_take(struct metadata *metadata, const struct html_document *document, uint3
         /* Of the head; drawings have titles too. */
         if (document->nodes[document->nodes[node].parent].tag != HTML_TAG_SVG) {
             metadata_offer(metadata, METADATA_PAGE_TITLE, TRUST_PROPERTY,
-                           node_text(metadata, document, node));
+                           metadata_node_text(metadata, document, node));
         }
         break;
     case HTML_TAG_H1:
         metadata_offer(metadata, METADATA_HEADING, TRUST_MARKUP,
-                       node_text(metadata, document, node));
+                       metadata_node_text(metadata, document, node));
         metadata_offer(metadata, METADATA_TITLE, TRUST_MARKUP,
                        metadata_text(metadata, METADATA_HEADING));
         break;
@@ -495,7 +455,7 @@ metadata_read(struct metadata *metadata, const struct html_document *document, s
         language = html_attribute(document, 0, "xml:lang");
     }
     metadata_offer(metadata, METADATA_LANGUAGE, TRUST_JSONLD_ARTICLE,
-                   clean_copy(metadata, language, true));
+                   metadata_clean(metadata, language, true));
     for (uint32_t i = 1; i < document->node_count; i++) {
         node_take(metadata, document, i);
     }

@@ -62,6 +62,8 @@ struct metadata {
     struct slice authors[METADATA_AUTHORS_MAX];
     size_t author_count;
     unsigned author_trust;
+    uint32_t author_node;    /* where the last one was found */
+    bool is_author_labelled; /* twitter:label says that twitter:data is one */
     bool is_noindex;
     bool is_nofollow;
 };
@@ -75,6 +77,26 @@ void metadata_offer(struct metadata *metadata, enum metadata_field field, unsign
 
 /* A person's name; what looks like a URL, a mail address or a crowd of words is dropped. */
 void metadata_offer_author(struct metadata *metadata, unsigned trust, struct slice name);
+
+/* The names in a by-line, "By A, B and C on 3 May". Its text must live as long as the arena. */
+void metadata_take_authors(struct metadata *metadata, unsigned trust, struct slice names);
+
+/* The by-line that an element holds; of several elements those near the first count. */
+void metadata_take_authors_at(struct metadata *metadata, unsigned trust,
+                              const struct html_document *document, uint32_t node);
+
+/* Looks for a by-line in the text where none is marked, or none but the site's own name. */
+void metadata_finish_authors(struct metadata *metadata, const struct html_document *document);
+
+/* Raw text to a copy in the arena, white space collapsed, references decoded; empty on no memory.
+ */
+struct slice metadata_clean(struct metadata *metadata, struct slice raw, bool is_attribute);
+
+/* The text under a node up to its first <br>, cut after some 800 bytes, and that of a text node. */
+struct slice metadata_node_text(struct metadata *metadata, const struct html_document *document,
+                                uint32_t node);
+struct slice metadata_text_at(struct metadata *metadata, const struct html_document *document,
+                              uint32_t node);
 
 /* Reads the whole page. url is the page's own, for the date in its path. */
 void metadata_read(struct metadata *metadata, const struct html_document *document,

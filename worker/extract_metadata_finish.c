@@ -1,6 +1,6 @@
 /*
- * What can be said only when the whole page has been read: who of the authors is the site itself,
- * and a date in the text where none is marked.
+ * What can be said only when the whole page has been read, and a date in the text where none is
+ * marked.
  */
 #include "worker/extract_metadata.h"
 
@@ -34,18 +34,6 @@ text_date_take(struct metadata *metadata, const struct html_document *document)
     }
 }
 
-static void
-authors_finish(struct metadata *metadata)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < metadata->author_count; i++) {
-        if (!slice_equal(metadata->authors[i], metadata_text(metadata, METADATA_SITE_NAME))) {
-            metadata->authors[kept++] = metadata->authors[i];
-        }
-    }
-    metadata->author_count = kept;
-}
-
 void
 metadata_finish(struct metadata *metadata, const struct html_document *document)
 {
@@ -53,5 +41,5 @@ metadata_finish(struct metadata *metadata, const struct html_document *document)
         text_date_take(metadata, document);
     }
     metadata_finish_title(metadata);
-    authors_finish(metadata);
+    metadata_finish_authors(metadata, document);
 }

@@ -17,6 +17,7 @@ import importlib.util
 import json
 import lzma
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -56,7 +57,9 @@ def plain(text):
 
 def author_right(name, ours):
     """The name alone is among ours, or ours together are what the truth has in one line."""
-    return plain(name) in [plain(author) for author in ours] + [plain("".join(ours))]
+    together = plain("".join(ours))
+    return (plain(name) in [plain(author) for author in ours]
+            or together in (plain(name), plain(re.sub(r"\band\b", "", name))))
 
 
 def fields(truth, output):
