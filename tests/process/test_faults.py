@@ -192,7 +192,7 @@ def test_failing_flush():
                                       "-p", str(broker.pid)], is_ours=False)
         tracer.wait_line("attached")
         acknowledged = feed_until_dead(kit, broker)
-        expect_complaint(broker, STORE, "cannot write", "Input/output error")
+        expect_complaint(broker, STORE, "store", "Input/output error")
         failed = (kit.directory / "calls").read_text().count("EIO")
         check(failed == 1, f"{failed} flushes were tried after the first one failed")
         kit.broker(**FAST)
