@@ -86,7 +86,7 @@ buffer_grow(struct buffer *buffer, size_t needed)
 }
 
 uint8_t *
-buffer_extend(struct buffer *buffer, size_t size)
+buffer_extend_slowly(struct buffer *buffer, size_t size)
 {
     uint8_t *start;
 
@@ -109,29 +109,9 @@ buffer_extend(struct buffer *buffer, size_t size)
 }
 
 void
-buffer_append(struct buffer *buffer, const void *data, size_t size)
-{
-    uint8_t *start;
-
-    if (size == 0) {
-        return;
-    }
-    start = buffer_extend(buffer, size);
-    if (start != NULL) {
-        memcpy(start, data, size);
-    }
-}
-
-void
 buffer_append_string(struct buffer *buffer, const char *text)
 {
     buffer_append(buffer, text, text == NULL ? 0 : strlen(text));
-}
-
-void
-buffer_append_byte(struct buffer *buffer, uint8_t byte)
-{
-    buffer_append(buffer, &byte, 1);
 }
 
 void

@@ -14,6 +14,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Bytes that somebody else owns. */
 struct slice {
@@ -49,15 +50,15 @@ void buffer_release(struct buffer *buffer);
 /* Empties it and forgets the error; keeps the memory. */
 void buffer_clear(struct buffer *buffer);
 
-void buffer_append(struct buffer *buffer, const void *data, size_t size);
+static inline void buffer_append(struct buffer *buffer, const void *data, size_t size);
 void buffer_append_string(struct buffer *buffer, const char *text);
-void buffer_append_byte(struct buffer *buffer, uint8_t byte);
+static inline void buffer_append_byte(struct buffer *buffer, uint8_t byte);
 void buffer_printf(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Room for size more bytes at the end, to be written by the caller; NULL (and the sticky error)
  * when there is none. The size of the buffer grows by it. */
-uint8_t *buffer_extend(struct buffer *buffer, size_t size);
+static inline uint8_t *buffer_extend(struct buffer *buffer, size_t size);
 
 /* OK, ERROR_NO_MEMORY or ERROR_TOO_LARGE. */
 MUST_CHECK enum error buffer_error(const struct buffer *buffer);
@@ -70,5 +71,48 @@ const char *buffer_text(struct buffer *buffer);
 /* Hands the bytes to the caller, who frees them with free(); the buffer is empty after. NULL when
  * it was empty, or after an error, which stays. */
 uint8_t *buffer_take(struct buffer *buffer, size_t *ret_size);
+
+/* ---- what is called for every few bytes of a message, and so is inline --------------------- */
+
+/* buffer_extend() where the memory does not suffice, or nothing may be added. */
+uint8_t *buffer_extend_slowly(struct buffer *buffer, size_t size);
+
+static inline uint8_t *
+buffer_extend(struct buffer *buffer, size_t size)
+{
+    /* The capacity may be one byte more than bytes_max, for buffer_text(). */
+    if (buffer->error == OK && buffer->data != NULL && size <= buffer->capacity - buffer->size &&
+        size <= buffer->bytes_max - buffer->size) {
+        uint8_t *start = buffer->data + buffer->size;
+
+        buffer->size += size;
+        return start;
+    }
+    return buffer_extend_slowly(buffer, size);
+}
+
+static inline void
+buffer_append(struct buffer *buffer, const void *data, size_t size)
+{
+    uint8_t *start;
+
+    if (size == 0) {
+        return;
+    }
+    start = buffer_extend(buffer, size);
+    if (start != NULL) {
+        memcpy(start, data, size);
+    }
+}
+
+static inline void
+buffer_append_byte(struct buffer *buffer, uint8_t byte)
+{
+    uint8_t *start = buffer_extend(buffer, 1);
+
+    if (start != NULL) {
+        *start = byte;
+    }
+}
 
 #endif
