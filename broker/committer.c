@@ -17,6 +17,8 @@ struct committer {
     pthread_cond_t changed;
     const struct store_batch *waiting; /* NULL: another may be handed over */
     uint64_t waiting_number;
+    bool is_working;
+    bool wants_settle;
     bool is_stopping;
     struct committer_status status;
 };
@@ -52,8 +54,10 @@ committer_main(void *argument)
         const struct store_batch *batch = committer->waiting;
         uint64_t number = committer->waiting_number;
         struct committer_status status = committer->status;
+        bool may_settle = committer->wants_settle || committer->is_stopping;
 
-        if (batch == NULL && status.applied == status.durable) {
+        if (batch == NULL && (status.applied == status.durable || !may_settle)) {
+            committer->wants_settle = false;
             if (committer->is_stopping) {
                 break;
             }
@@ -61,9 +65,12 @@ committer_main(void *argument)
             continue;
         }
         committer->waiting = NULL;
+        committer->wants_settle = false;
+        committer->is_working = true;
         pthread_mutex_unlock(&committer->lock);
         status = committer_step(committer, batch, number, status);
         pthread_mutex_lock(&committer->lock);
+        committer->is_working = false;
         committer->status = status;
         pthread_mutex_unlock(&committer->lock);
         committer->wake(committer->context);
@@ -139,17 +146,35 @@ committer_destroy(struct committer *committer)
     free(committer);
 }
 
+/* Only the lock is touched, which is not part of what the caller sees. */
+static struct committer *
+committer_lock(const struct committer *committer)
+{
+    struct committer *locked = (struct committer *)(uintptr_t)committer;
+
+    pthread_mutex_lock(&locked->lock);
+    return locked;
+}
+
 bool
 committer_is_free(const struct committer *committer)
 {
-    /* Only the lock is touched, which is not part of what the caller sees. */
-    struct committer *locked = (struct committer *)(uintptr_t)committer;
-    bool is_free;
+    struct committer *locked = committer_lock(committer);
+    bool is_free = locked->waiting == NULL && locked->status.error == OK;
 
-    pthread_mutex_lock(&locked->lock);
-    is_free = locked->waiting == NULL && locked->status.error == OK;
     pthread_mutex_unlock(&locked->lock);
     return is_free;
+}
+
+bool
+committer_is_idle(const struct committer *committer)
+{
+    struct committer *locked = committer_lock(committer);
+    bool is_idle = locked->waiting == NULL && !locked->is_working && !locked->wants_settle &&
+                   locked->status.error == OK;
+
+    pthread_mutex_unlock(&locked->lock);
+    return is_idle;
 }
 
 void
@@ -161,6 +186,15 @@ committer_submit(struct committer *committer, const struct store_batch *batch, u
     assert(committer->waiting == NULL);
     committer->waiting = batch;
     committer->waiting_number = number;
+    pthread_cond_signal(&committer->changed);
+    pthread_mutex_unlock(&committer->lock);
+}
+
+void
+committer_settle(struct committer *committer)
+{
+    pthread_mutex_lock(&committer->lock);
+    committer->wants_settle = true;
     pthread_cond_signal(&committer->changed);
     pthread_mutex_unlock(&committer->lock);
 }

@@ -3,8 +3,8 @@
  *
  * The loop hands over a batch when the last one has been applied; while the disk is busy the next
  * batch grows by itself (natural group commit). With STORE_SYNC_GROUP a batch is durable when the
- * next one has been flushed, or after a settle when none is waiting. Finished batches come back to
- * the loop, which calls committer_collect() after being woken.
+ * next one has been flushed, or after a settle, which the loop asks for when no batch follows.
+ * After each step the loop is woken; committer_status() says what has become durable.
  *
  * Threads  the loop's thread calls everything here; the committer's own thread calls wake.
  */
@@ -30,10 +30,18 @@ void committer_destroy(struct committer *committer);
 /* True when a batch may be handed over now: at most one is applied and one waits. */
 bool committer_is_free(const struct committer *committer);
 
+/* True when it has nothing to do. A batch that is handed over only then holds all that came while
+ * the disk was busy: the fewest flushes. */
+bool committer_is_idle(const struct committer *committer);
+
 /* Hands over a batch, which must stay untouched until its number is durable or failed. Batches are
  * numbered 1, 2, ... by the caller in order. Only while committer_is_free(). */
 void committer_submit(struct committer *committer, const struct store_batch *batch,
                       uint64_t number);
+
+/* Makes what was applied durable, unless a batch is handed over first, which does so too. The last
+ * batch is settled by committer_destroy() as well. */
+void committer_settle(struct committer *committer);
 
 struct committer_status {
     uint64_t

@@ -15,6 +15,7 @@
 #include "common/settings.h"
 
 #define LINGER_MS 1000 /* for the last answers */
+#define UNSEALED_BYTES_MAX ((size_t)1 << 20)
 
 struct broker {
     struct settings settings;
@@ -24,7 +25,9 @@ struct broker {
     struct guard *guard; /* NULL: no keys */
     struct transport *transport;
     struct loop *loop;
+    uint64_t applied;       /* the newest batch in the store, durable or not */
     uint64_t durable;       /* the newest batch the core was told of */
+    size_t unsealed_bytes;  /* of messages since the last batch was sealed */
     int64_t drain_until_ms; /* 0: not stopping */
     enum error error;       /* what ended it */
 };
@@ -35,17 +38,9 @@ time_now(void)
     return (struct core_time){.now_ms = clock_monotonic_ms(), .wall_ms = clock_wall_ms()};
 }
 
+/* Takes what the disk has finished to the core. */
 static void
-message_received(void *context, enum role role, struct slice route, const struct slice *frames,
-                 size_t frame_count)
-{
-    struct broker *broker = context;
-    core_receive(broker->core, time_now(), role, route, frames, frame_count);
-}
-
-/* Takes what the disk has finished to the core, and what the core has changed to the disk. */
-static void
-pump(struct broker *broker, struct core_time time)
+take_durable(struct broker *broker, struct core_time time)
 {
     struct committer_status status = committer_status(broker->committer);
     if (status.error && !broker->error) {
@@ -54,17 +49,42 @@ pump(struct broker *broker, struct core_time time)
         loop_stop(broker->loop);
         return;
     }
+    broker->applied = status.applied;
     if (status.durable > broker->durable) {
         broker->durable = status.durable;
         core_durable(broker->core, time, status.durable);
     }
-    while (committer_is_free(broker->committer)) {
-        uint64_t number = 0;
-        const struct store_batch *batch = core_seal(broker->core, time, &number);
-        if (!batch)
-            return;
+}
+
+/* Gives the disk all that has changed since it was given something last: not before it has nothing
+ * to do, so that everything that comes meanwhile shares one flush. */
+static void
+pump(struct broker *broker, struct core_time time)
+{
+    take_durable(broker, time);
+    if (broker->error || !committer_is_idle(broker->committer))
+        return;
+    uint64_t number = 0;
+    const struct store_batch *batch = core_seal(broker->core, time, &number);
+    broker->unsealed_bytes = 0;
+    if (batch)
         committer_submit(broker->committer, batch, number);
-    }
+    else if (broker->applied > broker->durable)
+        committer_settle(broker->committer);
+}
+
+static void
+message_received(void *context, enum role role, struct slice route, const struct slice *frames,
+                 size_t frame_count)
+{
+    struct broker *broker = context;
+    struct core_time time = time_now();
+    core_receive(broker->core, time, role, route, frames, frame_count);
+    for (size_t i = 0; i < frame_count; i++)
+        broker->unsealed_bytes += frames[i].size;
+    /* So much that the disk need not wait for the end of the turn. */
+    if (broker->unsealed_bytes >= UNSEALED_BYTES_MAX)
+        pump(broker, time);
 }
 
 static void
@@ -95,10 +115,11 @@ tick(void *context, int64_t now_ms)
     return next_ms;
 }
 
+/* What the turn's messages change goes along with the batch that tick() seals. */
 static void
 woken(void *context)
 {
-    pump(context, time_now());
+    take_durable(context, time_now());
 }
 
 static void

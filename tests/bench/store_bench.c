@@ -161,6 +161,9 @@ run(const char *directory, enum store_sync sync, unsigned group, double seconds)
             fill(batch, submitted, group);
             committer_submit(committer, batch, ++submitted);
         } else {
+            if (status.applied == submitted) {
+                committer_settle(committer);
+            }
             sem_wait(&woken);
         }
         status = committer_status(committer);

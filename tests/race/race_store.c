@@ -67,6 +67,9 @@ read_beside_committer(struct store *store, enum store_sync sync)
             store_batch_put(batch, STORE_TASKS, submitted, slice_of(&submitted, sizeof(submitted)));
             committer_submit(committer, batch, submitted);
         } else {
+            if (status.applied == BATCHES) {
+                committer_settle(committer);
+            }
             sem_wait(&woken);
         }
         status = committer_status(committer);

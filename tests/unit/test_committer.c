@@ -103,7 +103,7 @@ expect_status(struct committer *committer, uint64_t applied, uint64_t durable, e
     cr_expect_eq(status.error, error, "%s", error_name(status.error));
 }
 
-Test(committer, a_lone_batch_is_settled_when_none_waits, .timeout = 120)
+Test(committer, a_lone_batch_is_settled_when_asked, .timeout = 120)
 {
     struct store_batch *batch = store_batch_create(BATCH_BYTES);
     struct gated_store gated;
@@ -112,16 +112,46 @@ Test(committer, a_lone_batch_is_settled_when_none_waits, .timeout = 120)
     gated_init(&gated);
     committer = committer_create(&gated.store, STORE_SYNC_GROUP, gated_wake, &gated);
     cr_assert(committer_is_free(committer));
+    cr_assert(committer_is_idle(committer));
     committer_submit(committer, batch, 1);
+    cr_expect_not(committer_is_idle(committer), "it has a batch");
     wait_for(&gated.has_begun);
     expect_status(committer, 0, 0, OK);
+    cr_expect_not(committer_is_idle(committer), "it commits");
     let_one_step_end(&gated);
-    wait_for(&gated.has_begun);
+    cr_expect(committer_is_idle(committer), "the loop may still have a batch for it");
     expect_status(committer, 1, 0, OK);
+    committer_settle(committer);
+    cr_expect_not(committer_is_idle(committer), "it has to settle");
+    wait_for(&gated.has_begun);
     let_one_step_end(&gated);
     expect_status(committer, 1, 1, OK);
+    cr_expect(committer_is_idle(committer));
     committer_destroy(committer);
     cr_expect_str_eq(gated.steps, "cs");
+    store_batch_destroy(batch);
+}
+
+Test(committer, a_batch_that_comes_first_takes_the_place_of_the_settle, .timeout = 120)
+{
+    struct store_batch *batch = store_batch_create(BATCH_BYTES);
+    struct gated_store gated;
+    struct committer *committer;
+
+    gated_init(&gated);
+    committer = committer_create(&gated.store, STORE_SYNC_GROUP, gated_wake, &gated);
+    committer_submit(committer, batch, 1);
+    wait_for(&gated.has_begun);
+    committer_settle(committer);
+    committer_submit(committer, batch, 2);
+    let_one_step_end(&gated);
+    wait_for(&gated.has_begun);
+    let_one_step_end(&gated);
+    expect_status(committer, 2, 1, OK);
+    cr_expect(committer_is_idle(committer), "the settle asked for before it is done with");
+    sem_post(&gated.may_go);
+    committer_destroy(committer);
+    cr_expect_str_eq(gated.steps, "ccs", "the last batch is settled at the end");
     store_batch_destroy(batch);
 }
 
@@ -147,8 +177,9 @@ Test(committer, a_waiting_batch_makes_the_one_before_durable, .timeout = 120)
     wait_for(&gated.has_begun);
     expect_status(committer, 2, 1, OK);
     let_one_step_end(&gated);
-    wait_for(&gated.has_begun);
     expect_status(committer, 3, 2, OK);
+    committer_settle(committer);
+    wait_for(&gated.has_begun);
     let_one_step_end(&gated);
     expect_status(committer, 3, 3, OK);
     committer_destroy(committer);
@@ -220,7 +251,10 @@ Test(committer, stops_for_good_at_the_first_error, .timeout = 120)
         committer_submit(committer, batch, 1);
         wait_for(&gated.has_begun);
         committer_submit(committer, batch, 2);
-        for (int step = 0; step < failure->fails_at; step++) {
+        for (int step = 1; step <= failure->fails_at; step++) {
+            if (step == 3) {
+                committer_settle(committer);
+            }
             let_one_step_end(&gated);
         }
         expect_status(committer, failure->applied, failure->durable, failure->error);
@@ -265,6 +299,9 @@ Test(committer, batches_reach_the_store_in_order, .timeout = 120)
                 store_batch_put(batch, STORE_TASKS, 0, slice_of(&number, sizeof(number)));
                 committer_submit(committer, batch, number);
             } else {
+                if (status.applied == 500) {
+                    committer_settle(committer);
+                }
                 wait_for(&woken);
             }
             status = committer_status(committer);
