@@ -5,10 +5,10 @@
  * disk's bare fdatasync rate.
  *
  * usage: fanout [--rounds N] [--tasks N] [--bytes N] [--window N] [--workers N]
- *               [--result-bytes N] [--alone] BROKER... SCRATCH
+ *               [--result-bytes N] [--batch N] [--alone] BROKER... SCRATCH
  * Several brokers race in the same rounds, as before and after a change. --result-bytes: results
  * of that size, 16 a message, and a collector that acknowledges them, in place of small ones.
- * --alone: without beanstalkd.
+ * --batch: only messages of so many tasks. --alone: without beanstalkd.
  * Prints one line a system and batch size: median (least .. most) tasks a second, server CPU,
  * tasks a flush.
  */
@@ -208,7 +208,9 @@ enter_all(struct race_card *card, const struct plan *plan, char **brokers, int b
     } sizes[] = {{1, 2}, {16, 1}, {256, 1}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         for (int broker = 0; broker < broker_count; broker++) {
-            if (plan->result_bytes == 0 || sizes[i].batch == 16)
+            bool is_wanted = plan->batch ? sizes[i].batch == plan->batch
+                                         : plan->result_bytes == 0 || sizes[i].batch == 16;
+            if (is_wanted)
                 enter(card, brokers[broker], NULL, sizes[i].batch, sizes[i].share);
         }
     }
@@ -222,10 +224,15 @@ static bool
 read_options(int argc, char **argv, struct plan *plan, bool *ret_is_alone)
 {
     static const struct option options[] = {
-        {"rounds", required_argument, NULL, 'r'},  {"tasks", required_argument, NULL, 't'},
-        {"bytes", required_argument, NULL, 'b'},   {"window", required_argument, NULL, 'w'},
-        {"workers", required_argument, NULL, 'k'}, {"result-bytes", required_argument, NULL, 's'},
-        {"alone", no_argument, NULL, 'a'},         {0},
+        {"rounds", required_argument, NULL, 'r'},
+        {"tasks", required_argument, NULL, 't'},
+        {"bytes", required_argument, NULL, 'b'},
+        {"window", required_argument, NULL, 'w'},
+        {"workers", required_argument, NULL, 'k'},
+        {"result-bytes", required_argument, NULL, 's'},
+        {"batch", required_argument, NULL, 'n'},
+        {"alone", no_argument, NULL, 'a'},
+        {0},
     };
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         long value = optarg ? strtol(optarg, NULL, 10) : 0;
@@ -241,6 +248,8 @@ read_options(int argc, char **argv, struct plan *plan, bool *ret_is_alone)
             plan->workers = (int)value;
         else if (option == 's')
             plan->result_bytes = (int)value;
+        else if (option == 'n')
+            plan->batch = (int)value;
         else if (option == 'a')
             *ret_is_alone = true;
         else
@@ -261,7 +270,8 @@ main(int argc, char **argv)
     bool is_alone = false;
     if (!read_options(argc, argv, &plan, &is_alone)) {
         fprintf(stderr, "usage: fanout [--rounds N] [--tasks N] [--bytes N] [--window N] "
-                        "[--workers N] [--result-bytes N] [--alone] BROKER... SCRATCH\n");
+                        "[--workers N] [--result-bytes N] [--batch N] [--alone] BROKER... "
+                        "SCRATCH\n");
         return 2;
     }
     plan.scratch = argv[argc - 1];
