@@ -185,18 +185,7 @@ time_read(struct scan scan, struct date *date)
     date->zone_minutes = zone;
 }
 
-/* Days since 1970-01-01 of the proleptic Gregorian calendar, and back (Hinnant's algorithms). */
-static int64_t
-days_from_date(int year, int month, int day)
-{
-    int64_t y = year - (month <= 2);
-    int64_t era = y / 400;
-    int64_t year_of_era = y - era * 400;
-    int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    return era * 146097 + day_of_era - 719468;
-}
-
+/* From the proleptic Gregorian calendar's days since 1970-01-01 (Hinnant's algorithm). */
 static void
 date_from_seconds(int64_t seconds, struct date *date)
 {
@@ -229,11 +218,15 @@ date_write(struct date date, char ret_date[DATE_TEXT_BYTES])
         snprintf(ret_date, DATE_TEXT_BYTES, "%04d-%02d-%02d", date.year, date.month, date.day);
         return true;
     }
-    int64_t seconds = days_from_date(date.year, date.month, date.day) * 86400 + date.hour * 3600 +
-                      date.minute * 60 + date.second - (int64_t)date.zone_minutes * 60;
-    date_from_seconds(seconds, &date);
-    snprintf(ret_date, DATE_TEXT_BYTES, "%04d-%02d-%02dT%02d:%02d:%02dZ", date.year, date.month,
-             date.day, date.hour, date.minute, date.second);
+    /* With its own zone: the day that the page shows is part of what it says. */
+    char zone[sizeof "+00:00"] = "Z";
+    int minutes = date.zone_minutes < 0 ? -date.zone_minutes : date.zone_minutes;
+    if (minutes > 0 && minutes < 24 * 60) {
+        snprintf(zone, sizeof zone, "%c%02d:%02d", date.zone_minutes < 0 ? '-' : '+',
+                 minutes / 60 % 24, minutes % 60);
+    }
+    snprintf(ret_date, DATE_TEXT_BYTES, "%04d-%02d-%02dT%02d:%02d:%02d%s", date.year, date.month,
+             date.day, date.hour, date.minute, date.second, zone);
     return true;
 }
 

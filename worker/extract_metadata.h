@@ -123,8 +123,9 @@ struct slice metadata_text(const struct metadata *metadata, enum metadata_field 
 
 /*
  * Finds a date in text, in one of the forms that pages use, and writes it as RFC 3339: with a time
- * of day and zone in UTC as "2021-10-11T05:32:01Z", else as a day, "2021-10-11". language settles
- * which of 3/4/2021's numbers is the month. False: there is none between 1995 and 2100.
+ * of day in the zone that it names as "2021-10-11T07:32:01+02:00", else as a day, "2021-10-11".
+ * language settles which of 3/4/2021's numbers is the month. False: there is none between 1995 and
+ * 2100.
  */
 bool date_find(struct slice text, struct slice language, char ret_date[DATE_TEXT_BYTES]);
 

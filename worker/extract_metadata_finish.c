@@ -6,20 +6,15 @@
 
 #include <string.h>
 
-#define DATE_NODES_MAX 300 /* after the heading */
-#define DATE_TEXT_MIN 6    /* bytes */
+#define DATE_NODES_MAX 300        /* after the heading */
+#define DATE_NODES_BEFORE_MAX 100 /* and, when there is none, before it */
+#define DATE_TEXT_MIN 6           /* bytes */
 #define DATE_TEXT_MAX 60
 
-/* A date in a short text soon after the heading, where nothing is marked as one. */
 static void
-text_date_take(struct metadata *metadata, const struct html_document *document)
+text_date_take_between(struct metadata *metadata, const struct html_document *document,
+                       uint32_t first, uint32_t last)
 {
-    uint32_t first = 0;
-    while (first < document->node_count && document->nodes[first].tag != HTML_TAG_H1) {
-        first++;
-    }
-    uint32_t last = document->node_count - first > DATE_NODES_MAX ? first + DATE_NODES_MAX
-                                                                  : document->node_count;
     for (uint32_t i = first; i < last; i++) {
         const struct html_node *node = &document->nodes[i];
         if (node->tag == HTML_TAG_SCRIPT || node->tag == HTML_TAG_STYLE) {
@@ -31,6 +26,23 @@ text_date_take(struct metadata *metadata, const struct html_document *document)
                 return;
             }
         }
+    }
+}
+
+/* A date in a short text near the heading, where nothing is marked as one. */
+static void
+text_date_take(struct metadata *metadata, const struct html_document *document)
+{
+    uint32_t first = 0;
+    while (first < document->node_count && document->nodes[first].tag != HTML_TAG_H1) {
+        first++;
+    }
+    uint32_t last = document->node_count - first > DATE_NODES_MAX ? first + DATE_NODES_MAX
+                                                                  : document->node_count;
+    text_date_take_between(metadata, document, first, last);
+    if (metadata->fields[METADATA_PUBLISHED].trust == TRUST_NONE && first < document->node_count) {
+        uint32_t start = first > DATE_NODES_BEFORE_MAX ? first - DATE_NODES_BEFORE_MAX : 0;
+        text_date_take_between(metadata, document, start, first);
     }
 }
 

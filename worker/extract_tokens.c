@@ -6,10 +6,10 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "common/octets.h"
 #include "worker/extract_tokens_table.h"
 
 #define TOKEN_SLOTS 2048 /* a power of two, at least four times the rows */
-#define TOKEN_BYTES_MAX 40
 
 #define MEMO_SLOTS 512 /* a power of two; a page has a few hundred different attributes */
 
@@ -26,18 +26,44 @@ struct token_table {
 
 _Static_assert(sizeof token_rows / sizeof token_rows[0] * 4 <= TOKEN_SLOTS, "the table is sparse");
 
-static uint32_t
-hash_step(uint32_t hash, uint8_t byte)
+/* What is known of a word without reading it byte by byte. */
+struct word {
+    const uint8_t *at;
+    size_t size; /* 0: there is none */
+    uint64_t hash;
+};
+
+/* Small letters, where a capital's bit is the only difference; digits have it already. */
+#define SMALL UINT64_C(0x2020202020202020)
+
+static uint64_t
+word_hash(const uint8_t *at, size_t size)
 {
-    return (hash ^ byte) * 16777619u;
+    uint64_t first = 0;
+    uint64_t last = 0;
+    if (size >= 8) {
+        first = octets_load(at);
+        last = octets_load(at + size - 8);
+    } else {
+        for (size_t i = 0; i < size; i++) {
+            first = first << 8 | at[i];
+        }
+    }
+    uint64_t hash = (first | SMALL) * UINT64_C(0x9e3779b97f4a7c15) ^
+                    ((last | SMALL) + size) * UINT64_C(0xc2b2ae3d27d4eb4f);
+    return hash ^ hash >> 29;
 }
 
-#define HASH_START 2166136261u
+static uint64_t
+pair_hash(uint64_t before, uint64_t last)
+{
+    return before * UINT64_C(0x165667b19e3779f9) + last;
+}
 
 static uint32_t
-slot_of(uint32_t hash)
+slot_of(uint64_t hash)
 {
-    return (hash ^ hash >> 15) & (TOKEN_SLOTS - 1);
+    return (uint32_t)(hash * UINT64_C(0x9e3779b97f4a7c15) >> 40) & (TOKEN_SLOTS - 1);
 }
 
 struct token_table *
@@ -48,10 +74,13 @@ token_table_create(struct arena *arena)
         return NULL;
     }
     for (size_t i = 0; i < sizeof token_rows / sizeof token_rows[0]; i++) {
-        uint32_t hash = HASH_START;
-        for (const char *at = token_rows[i].name; *at != '\0'; at++) {
-            hash = hash_step(hash, (uint8_t)*at);
-        }
+        const uint8_t *name = (const uint8_t *)token_rows[i].name;
+        size_t size = strlen(token_rows[i].name);
+        const uint8_t *dash = memchr(name, '-', size);
+        size_t before = dash == NULL ? 0 : (size_t)(dash - name);
+        uint64_t hash = dash == NULL ? word_hash(name, size)
+                                     : pair_hash(word_hash(name, before),
+                                                 word_hash(dash + 1, size - before - 1));
         uint32_t slot = slot_of(hash);
         while (table->slots[slot] != 0) {
             slot = (slot + 1) & (TOKEN_SLOTS - 1);
@@ -61,97 +90,102 @@ token_table_create(struct arena *arena)
     return table;
 }
 
-/* The words seen last and the one before, as "before-last". */
 struct words {
-    char text[2 * TOKEN_BYTES_MAX + 2];
-    size_t before_size; /* 0: there is none */
-    size_t size;        /* of the last word, behind the one before and its '-' */
-    uint32_t before_hash;
-    uint32_t hash; /* of the last word alone */
-    uint32_t pair_hash;
+    struct word before;
     uint32_t classes;
     uint32_t cancelled;
 };
 
-static const struct token_row *
-token_find(const struct token_table *table, uint32_t hash, const char *text, size_t size)
+/* Does the name start with the word? Rows are small, and words nothing but letters and digits. */
+static bool
+starts_with(const char *name, const struct word *word)
 {
+    for (size_t i = 0; i < word->size; i++) {
+        if (name[i] == '\0' || (uint8_t)name[i] != (word->at[i] | 0x20)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
+row_is(const struct token_row *row, const struct word *before, const struct word *last)
+{
+    const char *name = row->name;
+    if (before != NULL) {
+        if (!starts_with(name, before) || name[before->size] != '-') {
+            return false;
+        }
+        name += before->size + 1;
+    }
+    return starts_with(name, last) && name[last->size] == '\0';
+}
+
+/* Takes the row of the word, or of the pair when before is not NULL. */
+static void
+row_take(const struct token_table *table, struct words *words, const struct word *before,
+         const struct word *last)
+{
+    uint64_t hash = before == NULL ? last->hash : pair_hash(before->hash, last->hash);
     for (uint32_t slot = slot_of(hash); table->slots[slot] != 0;
          slot = (slot + 1) & (TOKEN_SLOTS - 1)) {
         const struct token_row *row = &token_rows[table->slots[slot] - 1];
-        if (strncmp(row->name, text, size) == 0 && row->name[size] == '\0') {
-            return row;
+        if (row_is(row, before, last)) {
+            words->classes |= row->classes;
+            words->cancelled |= row->cancelled;
+            return;
         }
     }
-    return NULL;
 }
 
 static void
-row_take(struct words *words, const struct token_row *row)
+word_take(const struct token_table *table, struct words *words, const uint8_t *at, size_t size)
 {
-    if (row != NULL) {
-        words->classes |= row->classes;
-        words->cancelled |= row->cancelled;
+    struct word word = {.at = at, .size = size, .hash = word_hash(at, size)};
+    row_take(table, words, NULL, &word);
+    if (words->before.size > 0) {
+        row_take(table, words, &words->before, &word);
     }
+    words->before = word;
 }
 
-static void
-word_finish(const struct token_table *table, struct words *words)
-{
-    if (words->size == 0) {
-        return;
-    }
-    char *word = words->text + words->before_size + 1;
-    row_take(words, token_find(table, words->hash, word, words->size));
-    if (words->before_size > 0) {
-        words->text[words->before_size] = '-';
-        row_take(words, token_find(table, words->pair_hash, words->text,
-                                   words->before_size + 1 + words->size));
-    }
-    memmove(words->text, word, words->size);
-    words->before_size = words->size;
-    words->before_hash = words->hash;
-    words->size = 0;
-}
+enum name_byte {
+    NAME_BYTE_BREAK, /* parts words */
+    NAME_BYTE_SPACE, /* parts classes: pairs do not reach over it */
+    NAME_BYTE_SMALL, /* or a digit */
+    NAME_BYTE_CAPITAL,
+};
 
-static void
-word_add(struct words *words, uint8_t byte)
-{
-    if (words->size == 0) {
-        words->hash = HASH_START;
-        words->pair_hash = hash_step(words->before_hash, '-');
-    }
-    if (words->size < TOKEN_BYTES_MAX) {
-        words->text[words->before_size + 1 + words->size++] = (char)byte;
-        words->hash = hash_step(words->hash, byte);
-        words->pair_hash = hash_step(words->pair_hash, byte);
-    }
-}
+static const uint8_t name_bytes[256] = {
+    [' '] = NAME_BYTE_SPACE,           ['\t'] = NAME_BYTE_SPACE,
+    ['\n'] = NAME_BYTE_SPACE,          ['\r'] = NAME_BYTE_SPACE,
+    ['0' ... '9'] = NAME_BYTE_SMALL,   ['a' ... 'z'] = NAME_BYTE_SMALL,
+    ['A' ... 'Z'] = NAME_BYTE_CAPITAL,
+};
 
 static uint32_t
 names_classes(const struct token_table *table, struct slice names)
 {
     struct words words = {0};
-    bool was_lower = false;
-    for (size_t i = 0; i < names.size; i++) {
-        uint8_t byte = names.data[i];
-        bool is_upper = byte >= 'A' && byte <= 'Z';
-        bool is_word = is_upper || (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9');
-        if (!is_word) {
-            word_finish(table, &words);
-            if (byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r') {
-                words.before_size = 0; /* pairs do not reach over two classes */
-            }
-            was_lower = false;
+    const uint8_t *at = names.data;
+    const uint8_t *end = at + names.size;
+    while (at < end) {
+        unsigned kind = name_bytes[*at];
+        if (kind < NAME_BYTE_SMALL) {
+            words.before.size = kind == NAME_BYTE_SPACE ? 0 : words.before.size;
+            at++;
             continue;
         }
-        if (is_upper && was_lower) {
-            word_finish(table, &words);
+        /* Capitals, then small letters: "Body", "XMLfeed", "body". */
+        const uint8_t *start = at;
+        while (at < end && name_bytes[*at] == NAME_BYTE_CAPITAL) {
+            at++;
         }
-        was_lower = !is_upper;
-        word_add(&words, is_upper ? (uint8_t)(byte | 0x20) : byte);
+        while (at < end && name_bytes[*at] == NAME_BYTE_SMALL) {
+            at++;
+        }
+        word_take(table, &words, start, (size_t)(at - start));
     }
-    word_finish(table, &words);
     return words.classes & ~words.cancelled;
 }
 

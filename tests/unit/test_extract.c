@@ -322,7 +322,7 @@ Test(extract, an_article_comes_without_its_furniture)
     fixture_open(&extracted, &page, "article.html", "text/html; charset=utf-8");
     expect_fixture(&extracted, "article");
     expect_text(&extracted, "title", "River town rebuilds its bridge by hand");
-    expect_text(&extracted, "published", "2023-03-05T04:30:00Z");
+    expect_text(&extracted, "published", "2023-03-04T23:30:00-05:00");
     expect_text(&extracted, "section", "Local");
     expect_text(&extracted, "site_name", "The Valley Record");
     expect_text(&extracted, "canonical", "https://valley.example/2023/03/bridge");
@@ -375,7 +375,7 @@ Test(extract, a_thread_keeps_all_its_posts)
     fixture_open(&extracted, &page, "forum.html", "text/html");
     expect_fixture(&extracted, "forum");
     expect_text(&extracted, "title", "Pump will not prime");
-    expect_text(&extracted, "published", "2020-06-01T07:15:00Z");
+    expect_text(&extracted, "published", "2020-06-01T09:15:00+02:00");
     expect_text(&extracted, "site_name", "Well Owners Forum");
     extracted_release(&extracted);
     buffer_release(&page);
