@@ -8,7 +8,7 @@
 import json, os, sys, time
 import msgpack, zmq
 
-HELLO, WELCOME, REFUSED, HEARTBEAT, SUBMIT, SUBMITTED, CREDIT = 1, 2, 3, 4, 10, 11, 20
+HELLO, WELCOME, REFUSED, HEARTBEAT, RENEWED, SUBMIT, SUBMITTED, CREDIT = 1, 2, 3, 4, 5, 10, 11, 20
 TASKS, RESULTS, RECORDED, STOP, SUBSCRIBE, DELIVER, ACKNOWLEDGE = 21, 22, 23, 26, 30, 31, 32
 socket = zmq.Context().socket(zmq.DEALER)
 identity = {"role": sys.argv[1], "client": os.urandom(16), "versions": [1], "name": "client.py"}
@@ -24,8 +24,8 @@ def send(kind, fields={}, sequence=0, table=None, bodies=()):
     socket.send_multipart(frames)
 
 
-def messages(greeting):
-    """Every message, for ever. After each WELCOME says greeting, and again what is unanswered."""
+def messages(introduce):
+    """Every message, for ever. After each WELCOME calls introduce, and says again what is unanswered."""
     beat_s, silent, beaten = 1, 3, 0.0
     while True:
         if time.monotonic() - beaten >= beat_s:
@@ -46,7 +46,7 @@ def messages(greeting):
             beat_s = fields["heartbeat_ms"] / 1000
             for message in unanswered.values():
                 socket.send_multipart(message)
-            send(*greeting)
+            introduce()
         unanswered.pop(sequence if kind in (SUBMITTED, RECORDED) else None, None)
         for fence in [f for f, run in running.items() if kind == RECORDED and run[1] == sequence]:
             del running[fence]
@@ -58,15 +58,15 @@ def messages(greeting):
 def feed(*documents):
     pairs = [document.split("=", 1) for document in documents]
     items = [{"url": name, "content_type": "text/plain", "body": i} for i, (name, _) in enumerate(pairs)]
-    greeting = (SUBMIT, {}, 1, items, [text.encode() for _, text in pairs])
-    for kind, _, fields, _, _ in messages(greeting):
+    bodies = [text.encode() for _, text in pairs]
+    for kind, _, fields, _, _ in messages(lambda: send(SUBMIT, {}, 1, items, bodies)):
         if kind == SUBMITTED:
             return print(*[("accepted", "known", "invalid", "busy")[s] for s in fields["statuses"]])
 
 
 def work():
     count = 0
-    for kind, _, _, leases, bodies in messages((CREDIT, {"credit": 16})):
+    for kind, _, _, leases, bodies in messages(lambda: send(CREDIT, {"credit": 16})):
         for lease in leases if kind == TASKS else []:
             if lease["fence"] in running:
                 continue  # a copy
@@ -83,13 +83,25 @@ def work():
 
 def collect(name):
     seen = set()  # a real collector remembers over its restarts what it has
-    for kind, position, _, rows, bodies in messages((SUBSCRIBE, {"name": name, "credit": 64})):
-        for (_, task), body in zip(rows, bodies) if kind == DELIVER else []:
-            if task not in seen:
-                print(json.dumps(msgpack.unpackb(body)), flush=True)
-            seen.add(task)
-        if kind == DELIVER:
+    subscription = number = 0  # number: of the last DELIVER under the subscription
+
+    def subscribe():
+        nonlocal subscription, number
+        subscription, number = subscription + 1, 0
+        send(SUBSCRIBE, {"name": name, "credit": 64}, subscription)
+
+    for kind, position, fields, rows, bodies in messages(subscribe):
+        if kind not in (DELIVER, RENEWED) or fields["subscription"] != subscription:
+            continue
+        if kind == DELIVER and fields["number"] == number + 1:
+            number += 1
+            for (_, task), body in zip(rows, bodies):
+                if task not in seen:
+                    print(json.dumps(msgpack.unpackb(body)), flush=True)
+                seen.add(task)
             send(ACKNOWLEDGE, sequence=position)
+        elif fields["number"] > number:
+            subscribe()  # a message was lost with its connection
 
 
 socket.setsockopt(zmq.ROUTING_ID, b"p" + os.urandom(15))

@@ -23,6 +23,7 @@ class Peer:
         self.socket.connect(endpoint)
         self.hello = {"role": role, "client": os.urandom(16), "versions": [1], **hello}
         self.introduction = introduction  # (type, fields), said after every WELCOME
+        self.subscription, self.number = 0, 0  # a collector's, and of its last DELIVER
         self.welcome = {"heartbeat_ms": 1000}  # until the broker says more
         self.sequence, self.unanswered = 0, {}  # sequence -> frames
         self.running = {}  # a worker's leases: fence -> [task, sequence of its RESULTS]
@@ -52,6 +53,13 @@ class Peer:
             if now - self.answered >= 3 * interval:
                 self.resend()
 
+    def introduce(self):
+        if self.introduction and self.introduction[0] == SUBSCRIBE:
+            self.subscription, self.number = self.subscription + 1, 0
+            self.send(*self.introduction, self.subscription)
+        elif self.introduction:
+            self.send(*self.introduction)
+
     def resend(self):
         self.answered = time.monotonic()
         for message in self.unanswered.values():
@@ -77,8 +85,7 @@ class Peer:
             if kind == WELCOME:
                 self.welcome = fields
                 self.resend()
-                if self.introduction:
-                    self.send(*self.introduction)
+                self.introduce()
             for fence in fields.get("lost", []):
                 self.running.pop(fence, None)
             if kind in (SUBMITTED, RECORDED):
@@ -135,7 +142,12 @@ def work(peer, make_result=tiny_result, timeout=1):
 
 def collect(peer, keep, timeout=1):
     """Gives the results of one message to keep({task: result}), then acknowledges them."""
-    kind, sequence, _, rows, bodies = peer.receive(timeout)
-    if kind == DELIVER:
+    kind, sequence, fields, rows, bodies = peer.receive(timeout)
+    if kind not in (DELIVER, RENEWED) or fields["subscription"] != peer.subscription:
+        return
+    if kind == DELIVER and fields["number"] == peer.number + 1:
+        peer.number += 1
         keep({task: msgpack.unpackb(body) for (_, task), body in zip(rows, bodies)})
         peer.send(ACKNOWLEDGE, None, sequence)
+    elif fields["number"] > peer.number:
+        peer.introduce()  # a message was lost with its connection

@@ -73,6 +73,12 @@ check 2 'only http:// and https://' thresh run ftp://example.com/
 check 2 "cannot read 'missing.urls'" thresh run --list missing.urls
 printf '<title>T</title><p>Some words.</p>' >page.html
 check 2 'its directory does not exist' thresh run page.html --output no/such/out.jsonl
+check 2 'it is a directory; name a file in it' thresh run page.html --output .
+check 2 "--state 'page.html' is not a directory" thresh run page.html --state page.html
+ln -s circle circle
+check 2 "cannot read 'circle': no such file" thresh run circle
+check 3 'ca-file: cannot read "no.pem"' thresh run page.html --ca-file no.pem
+check 2 'set TMPDIR to a directory that can be written' env TMPDIR=/nonexistent thresh run page.html
 printf 'Dear diary\n' >diary.jsonl
 check 2 'holds something else' thresh run page.html --output diary.jsonl
 [ "$(cat diary.jsonl)" = 'Dear diary' ] || fail 'a file of somebody else was changed'
@@ -105,6 +111,7 @@ check 0 "written to 'twice.jsonl'" thresh run docs --state s --output twice.json
 check 0 '2 known already' thresh run docs --state s --output twice.jsonl
 [ "$(wc -l <twice.jsonl)" = 2 ] || fail 'a resumed run wrote a result twice'
 printf 'torn' >>twice.jsonl
+check 1 "name the same --output as then" thresh run docs --state s --output elsewhere.jsonl
 check 0 'ended in the middle of a result (4 bytes were cut off)' thresh run --state s --output twice.jsonl
 [ "$(wc -l <twice.jsonl)" = 2 ] || fail 'a torn line was not cut'
 printf '{"url":"one","body":"First."}\nnonsense\n{"url":"two","body_base64":"VHdv"}\n' >list.jsonl
@@ -114,6 +121,8 @@ printf '{"url":"x","body":"From a pipe."}\n' | thresh run -q - >out 2>err || fai
 says '"url":"name:x"'
 check 12 'more than --fail-on 0 allows' thresh run http://127.0.0.1:1/ --fail-on 0 --attempts-max 1
 check 0 '' sh -c 'thresh run -q docs | head -c 1 >/dev/null'
+
+check 0 'are fetched from with --allow-private' thresh run http://127.0.0.1:1/
 
 check 7 'the disk is full; free some space' thresh run page.html --output /dev/full
 
@@ -155,6 +164,7 @@ check 0 '' thresh dead list --host elsewhere $control
 says 'no dead letters'
 check 0 '1 dead letter retried' thresh dead retry --host 127.0.0.1 $control
 check 0 '1 results written' thresh collect --count 1 --output c.jsonl --broker-collect ipc://c
+check 2 '1 of the tasks named are no dead letters' thresh dead retry nonsense $control
 check 0 '1 dead letter purged' thresh dead purge --all $control
 check 0 '' thresh status --json $control
 says '"accepted": 3'
@@ -174,6 +184,22 @@ done
 kill -INT $collect
 wait $collect
 [ $? = 0 ] || fail 'an interrupted collector does not exit with 0'
+
+# ---- a drain, until it is resumed: who feeds is told, waits, and loses nothing
+check 0 '' thresh drain $control
+printf 'Late.\n' >late.txt
+thresh feed late.txt --broker-feed ipc://f >feed.out 2>feed.err &
+feed=$!
+until grep -q 'waiting for it' feed.err; do
+    kill -0 $feed 2>/dev/null || break
+done
+grep -q 'the broker takes nothing now (the broker is draining until it is told to resume)' feed.err ||
+    fail 'who feeds a draining broker is not told'
+check 0 '' thresh status $control
+says 'draining'
+check 0 '' thresh resume $control
+wait $feed
+[ $? = 0 ] || fail 'a resumed broker did not take what waited'
 kill $worker
 wait $worker
 check 0 '' thresh stop $control
