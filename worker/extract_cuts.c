@@ -140,7 +140,7 @@ is_cut_by_tag(const struct page *page, uint32_t node, double share, bool is_loos
 static bool
 is_cut_by_tokens(uint32_t tokens, double share, bool is_loose)
 {
-    for (size_t i = 0; i < sizeof token_rules / sizeof token_rules[0]; i++) {
+    for (size_t i = 0; tokens != 0 && i < sizeof token_rules / sizeof token_rules[0]; i++) {
         const struct token_rule *rule = &token_rules[i];
         if (tokens & rule->token && share < (is_loose ? rule->loose_share_max : rule->share_max)) {
             return true;

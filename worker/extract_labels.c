@@ -13,6 +13,7 @@
 #define BAD_LINK_WORDS_MAX 40
 #define REPEAT_LENGTH_MIN 200 /* shorter ones may be meant: questions, labels, refrains */
 #define REPEAT_QUOTE_LENGTH_MIN 40
+#define REPEAT_LOOSE_LENGTH_MIN 40 /* the same part for wide and for narrow screens */
 #define REPEAT_SLOTS_MAX 65536u
 #define ENDING_SHARE_MAX 0.25   /* what an ending cuts off is less than this of the text */
 #define COMMENTS_SHARE_MAX 0.75 /* the same for readers' comments */
@@ -217,10 +218,12 @@ repeats_cut(struct page *page)
     }
     for (uint32_t i = 0, used = 0; i < list->count && used < slots / 2; i++) {
         struct block *block = &list->blocks[i];
-        uint32_t length_min =
-            block->kind == BLOCK_QUOTE ? REPEAT_QUOTE_LENGTH_MIN : REPEAT_LENGTH_MIN;
+        uint32_t length_min = page->kind != PAGE_ARTICLE   ? REPEAT_LOOSE_LENGTH_MIN
+                              : block->kind == BLOCK_QUOTE ? REPEAT_QUOTE_LENGTH_MIN
+                                                           : REPEAT_LENGTH_MIN;
         if (!block->is_kept || block->length < length_min || block->kind == BLOCK_CODE ||
-            is_listed(block)) {
+            block->kind == BLOCK_CELL ||
+            (block->kind == BLOCK_ITEM && page->kind == PAGE_ARTICLE)) {
             continue;
         }
         uint64_t hash = XXH3_64bits(list->text.data + block->text, block->size) | 1;
@@ -294,7 +297,7 @@ page_blocks(struct page *page)
         if (page->kind == PAGE_FORUM) {
             thread_keep(page);
         }
-        return OK;
+        return repeats_cut(page);
     }
     edges_keep(list);
     ending_cut(page);

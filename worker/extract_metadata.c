@@ -146,10 +146,23 @@ metadata_offer(struct metadata *metadata, enum metadata_field field, unsigned tr
     metadata->fields[field] = (struct metadata_value){.text = text, .trust = trust};
 }
 
+/* For short texts and words: memmem() makes a table of the word first. */
 static bool
 has_bytes(struct slice text, const char *word)
 {
-    return text.size > 0 && memmem(text.data, text.size, word, strlen(word)) != NULL;
+    size_t size = strlen(word);
+    const uint8_t *at = text.data;
+    for (size_t left = text.size; left >= size; left = text.size - (size_t)(at - text.data)) {
+        at = memchr(at, word[0], left - size + 1);
+        if (at == NULL) {
+            return false;
+        }
+        if (memcmp(at, word, size) == 0) {
+            return true;
+        }
+        at++;
+    }
+    return false;
 }
 
 /* Raw text to a collapsed copy in the arena; empty on no memory. */

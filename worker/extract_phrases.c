@@ -460,7 +460,11 @@ phrase_is_boilerplate(struct slice text, uint32_t words)
                     text, words)) {
         return true;
     }
-    if (words > 6) {
+    if (words > 6 || text.size == 0) {
+        return false;
+    }
+    uint8_t first = text.data[0];
+    if (!is_digit((char)first) && first != '.' && first != ',') {
         return false;
     }
     char folded[FOLDED_BYTES_MAX];
