@@ -333,6 +333,19 @@ Test(feeder, refuses_an_endpoint_that_is_none)
     cr_assert_eq(thresh_feeder_open(&options, NULL, NULL, &feeder), THRESH_ERROR_INVALID);
 }
 
+Test(feeder, refuses_half_a_pair_of_key_files_and_files_that_are_none)
+{
+    struct thresh_feeder *feeder = NULL;
+    struct thresh_collector *collector = NULL;
+    struct thresh_feeder_options options = {.endpoint = "tcp://127.0.0.1:9", .key_file = "k"};
+    cr_expect_eq(thresh_feeder_open(&options, NULL, NULL, &feeder), THRESH_ERROR_INVALID);
+    struct thresh_collector_options collecting = {.endpoint = "tcp://127.0.0.1:9",
+                                                  .broker_key_file = "k"};
+    cr_expect_eq(thresh_collector_open(&collecting, &collector), THRESH_ERROR_INVALID);
+    collecting.key_file = "/dev/null";
+    cr_expect_eq(thresh_collector_open(&collecting, &collector), THRESH_ERROR_INVALID);
+}
+
 Test(feeder, a_spool_brings_unanswered_items_over_a_restart_of_the_feeder)
 {
     struct broker broker;
