@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client/file.h"
+#include "common/spelling.h"
 
 #define MESSAGE_BYTES_MAX 4096
 #define PROBE_MS 1000 /* to find out why a broker does not answer */
@@ -19,8 +20,6 @@
 #define SILENT_LISTENER                                                                     \
     "something listens there and does not speak with us: a broker that wants keys (--key, " \
     "--broker-key) or does not know ours, or no broker"
-#define NEAR_DISTANCE_MAX 2 /* letters to change, add or take away */
-#define WORD_BYTES_MAX 32
 
 static void
 print_message(const char *format, va_list arguments)
@@ -186,44 +185,13 @@ cli_unreachable(const char *endpoint, int64_t timeout_ms)
 
 /* ---- words, colours, numbers --------------------------------------------------------------- */
 
-static size_t
-least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Levenshtein's, with a row at a time; words longer than ours are far away. */
-static size_t
-distance(const char *a, const char *b)
-{
-    size_t row[WORD_BYTES_MAX + 1];
-    size_t a_size = strlen(a);
-    size_t b_size = strlen(b);
-    if (a_size > WORD_BYTES_MAX || b_size > WORD_BYTES_MAX) {
-        return WORD_BYTES_MAX;
-    }
-    for (size_t k = 0; k <= b_size; k++) {
-        row[k] = k;
-    }
-    for (size_t i = 1; i <= a_size; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t k = 1; k <= b_size; k++) {
-            size_t changed = diagonal + (a[i - 1] == b[k - 1] ? 0 : 1);
-            diagonal = row[k];
-            row[k] = least(changed, least(row[k], row[k - 1]) + 1);
-        }
-    }
-    return row[b_size];
-}
-
 const char *
 cli_nearest(const char *word, const char *const *known, size_t count)
 {
     const char *nearest = NULL;
-    size_t best = NEAR_DISTANCE_MAX + 1;
+    size_t best = spelling_slips_max(word) + 1;
     for (size_t i = 0; i < count; i++) {
-        size_t away = distance(word, known[i]);
+        size_t away = spelling_distance(word, known[i]);
         if (away < best && away < strlen(known[i])) {
             best = away;
             nearest = known[i];

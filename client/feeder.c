@@ -8,6 +8,7 @@
 #include "client/feeder_core.h"
 #include "client/public_error.h"
 #include "client/spool.h"
+#include "common/deadline.h"
 #include "common/loop.h"
 
 #define ENDPOINT_DEFAULT "tcp://127.0.0.1:5701"
@@ -268,12 +269,6 @@ is_unreachable(struct thresh_feeder *feeder, int64_t now_ms)
     return true;
 }
 
-static int64_t
-least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Works until something has happened or until_ms. */
 static int
 work_once(struct thresh_feeder *feeder, int64_t until_ms)
@@ -295,7 +290,7 @@ work_once(struct thresh_feeder *feeder, int64_t until_ms)
         if (now_ms >= until_ms) {
             return error == ERROR_DISK_FULL ? THRESH_ERROR_IO : THRESH_ERROR_TIMEOUT;
         }
-        error = channel_wait(feeder->channel, least(deadline_ms, until_ms));
+        error = channel_wait(feeder->channel, deadline_earlier(deadline_ms, until_ms));
         if (error != OK) {
             return public_error(error);
         }

@@ -19,6 +19,7 @@
 #include "client/run_daemons.h"
 #include "client/run_place.h"
 #include "client/run_summary.h"
+#include "common/deadline.h"
 
 #define PROGRESS_ASK_MS 500   /* how often the broker is asked how much is left, for the line */
 #define END_ASK_MS 20         /* and whether all is done, when all is fed */
@@ -188,35 +189,29 @@ advance(struct run *run, int64_t now_ms)
 }
 
 static int64_t
-earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t
 tick(void *context, int64_t now_ms)
 {
     struct run *run = context;
     int64_t deadline_ms = children_tick(run->children, now_ms);
     check_children(run);
     if (run->phase != RUN_ENDED) {
-        deadline_ms = earlier(deadline_ms, feed_some(run, now_ms));
+        deadline_ms = deadline_earlier(deadline_ms, feed_some(run, now_ms));
     }
     if (run->phase != RUN_ENDED) {
-        deadline_ms = earlier(deadline_ms, collect_some(run, now_ms));
+        deadline_ms = deadline_earlier(deadline_ms, collect_some(run, now_ms));
     }
     if (run->phase != RUN_ENDED) {
         check_broker(run, now_ms);
     }
     if (run->phase != RUN_ENDED) {
-        deadline_ms = earlier(deadline_ms, advance(run, now_ms));
+        deadline_ms = deadline_earlier(deadline_ms, advance(run, now_ms));
         /* What advance() asked goes out with the next turn. */
-        deadline_ms = earlier(deadline_ms, collect_some(run, now_ms));
+        deadline_ms = deadline_earlier(deadline_ms, collect_some(run, now_ms));
     }
     int64_t shown_ms =
         progress_tick(&run->progress, now_ms, gather_count(run->gather),
                       gather_totals(run->gather)->failed, gather_unfinished(run->gather));
-    return run->phase == RUN_ENDED ? now_ms : earlier(deadline_ms, shown_ms);
+    return run->phase == RUN_ENDED ? now_ms : deadline_earlier(deadline_ms, shown_ms);
 }
 
 static void

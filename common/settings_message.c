@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/settings_parts.h"
+#include "common/spelling.h"
 
 /* Of the sentence that names what a row takes. */
 #define SETTINGS_EXPECTED_BYTES_MAX ((size_t)4096)
@@ -46,61 +47,22 @@ settings_say_wrong(const char *who, const struct settings_row *row, enum error w
     return message;
 }
 
-static size_t
-least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Insertions, deletions, changes and swaps of neighbours (optimal string alignment). Both names
- * are shorter than SETTINGS_NAME_BYTES_MAX. */
-static size_t
-edit_distance(const char *a, size_t a_length, const char *b, size_t b_length)
-{
-    size_t lines[3][SETTINGS_NAME_BYTES_MAX + 1];
-    size_t *before = lines[0];
-    size_t *above = lines[1];
-    size_t *line = lines[2];
-    for (size_t j = 0; j <= b_length; j++) {
-        before[j] = 0;
-        line[j] = j;
-    }
-    for (size_t i = 1; i <= a_length; i++) {
-        size_t *oldest = before;
-        before = above;
-        above = line;
-        line = oldest;
-        line[0] = i;
-        for (size_t j = 1; j <= b_length; j++) {
-            size_t change = above[j - 1] + (a[i - 1] != b[j - 1] ? 1 : 0);
-            line[j] = least(change, least(above[j], line[j - 1]) + 1);
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-                line[j] = least(line[j], before[j - 2] + 1);
-            }
-        }
-    }
-    return line[b_length];
-}
-
 void
 settings_guess_init(struct settings_guess *guess, const char *wanted)
 {
-    size_t length = strlen(wanted);
-    /* One slip in a short name, three in a long one: the first that is too far. */
-    size_t limit = length < 4 ? 2 : length < 8 ? 3 : 4;
-    *guess = (struct settings_guess){.wanted = wanted, .prefix = "", .distance = limit};
+    *guess = (struct settings_guess){
+        .wanted = wanted, .prefix = "", .distance = spelling_slips_max(wanted) + 1};
 }
 
 void
 settings_guess_offer(struct settings_guess *guess, const char *prefix, const char *name)
 {
     char full[SETTINGS_NAME_BYTES_MAX];
-    size_t wanted_length = strlen(guess->wanted);
     int length = snprintf(full, sizeof full, "%s%s", prefix, name);
-    if (wanted_length >= SETTINGS_NAME_BYTES_MAX || (size_t)length >= sizeof full) {
+    if ((size_t)length >= sizeof full) {
         return;
     }
-    size_t distance = edit_distance(guess->wanted, wanted_length, full, (size_t)length);
+    size_t distance = spelling_distance(guess->wanted, full);
     if (distance < guess->distance) {
         guess->distance = distance;
         guess->prefix = prefix;

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "common/deadline.h"
 #include "common/log.h"
 #include "worker/credit.h"
 #include "worker/runner_internal.h"
@@ -295,27 +296,21 @@ wanted_credit(const struct runner *runner)
 }
 
 static int64_t
-least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t
 runner_tick(void *context, int64_t now_ms)
 {
     struct runner *runner = context;
     int64_t at_ms = fetch_tick(runner->fetch, now_ms);
 
-    at_ms = least(at_ms, pool_tick(runner->pool, now_ms));
+    at_ms = deadline_earlier(at_ms, pool_tick(runner->pool, now_ms));
     start_waiting(runner);
     session_set_credit(runner->session, wanted_credit(runner));
     if (runner->state != RUNNER_RUNNING) {
         tick_drain(runner, now_ms);
-        at_ms = least(at_ms, runner->until_ms);
+        at_ms = deadline_earlier(at_ms, runner->until_ms);
     }
-    at_ms = least(at_ms, session_tick(runner->session, now_ms));
+    at_ms = deadline_earlier(at_ms, session_tick(runner->session, now_ms));
     /* Transfers begun in this tick have set libcurl's timer. */
-    return least(at_ms, fetch_next_tick(runner->fetch));
+    return deadline_earlier(at_ms, fetch_next_tick(runner->fetch));
 }
 
 /* ---- life ------------------------------------------------------------------------------ */

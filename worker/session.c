@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/deadline.h"
 #include "common/loop.h"
 #include "common/message.h"
 #include "worker/session_internal.h"
@@ -228,12 +229,6 @@ tick_joined(struct session *session)
 }
 
 static int64_t
-least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t
 silence_at(const struct session *session)
 {
     return session->heard_at_ms + SILENT_BEATS_MAX * session->welcome.heartbeat_ms;
@@ -247,14 +242,14 @@ next_tick(const struct session *session)
     if (session->state == SESSION_CALLING) {
         at_ms = session->hello_at_ms;
     } else if (session->state == SESSION_JOINED) {
-        at_ms = least(session->beat_at_ms, silence_at(session));
+        at_ms = deadline_earlier(session->beat_at_ms, silence_at(session));
         /* In the past: the socket was full, and send_at_ms says when to try. */
         if (outbox_is_waiting(&session->outbox) && session->resend_at_ms > session->now_ms) {
-            at_ms = least(at_ms, session->resend_at_ms);
+            at_ms = deadline_earlier(at_ms, session->resend_at_ms);
         }
     }
     if (session->state != SESSION_LEFT && session->send_at_ms > session->now_ms) {
-        at_ms = least(at_ms, session->send_at_ms);
+        at_ms = deadline_earlier(at_ms, session->send_at_ms);
     }
     return at_ms;
 }
