@@ -45,6 +45,9 @@ static const struct token_rule token_rules[] = {
  */
 #define LOOSE_TEXT_SHARE_MIN 0.4
 
+#define ITEM_TEXT_SHARE_MIN 0.6
+#define ITEM_DEPTH_MAX 4
+
 /* Who wrote a post and when: said again with each post of a thread. */
 #define THREAD_META_SHARE_MAX 0.05
 
@@ -263,6 +266,24 @@ cards_cut(struct page *page, uint32_t parent, bool is_in_body)
     }
 }
 
+/* Marks the item, and inside it what has most of its text: wrappers may lie around each. */
+static void
+item_mark(struct page *page, uint32_t node)
+{
+    const struct html_node *nodes = page->document->nodes;
+    for (unsigned depth = 0; node != 0 && depth < ITEM_DEPTH_MAX; depth++) {
+        page->features[node].tokens |= TOKEN_ITEM;
+        double length_min = ITEM_TEXT_SHARE_MIN * page->features[node].length;
+        uint32_t inner = 0;
+        for (uint32_t i = node + 1; i < nodes[node].end && inner == 0; i = nodes[i].end) {
+            if (nodes[i].tag != HTML_TAG_TEXT && page->features[i].length > length_min) {
+                inner = i;
+            }
+        }
+        node = inner;
+    }
+}
+
 /* Marks the children of one element that are alike and together have most of the text. */
 static void
 items_mark(struct page *page, uint32_t parent)
@@ -294,7 +315,7 @@ items_mark(struct page *page, uint32_t parent)
         }
         for (uint32_t i = parent + 1; i < nodes[parent].end; i = nodes[i].end) {
             if (page->features[i].class_key == groups[at].key) {
-                page->features[i].tokens |= TOKEN_ITEM;
+                item_mark(page, i);
             }
         }
     }
