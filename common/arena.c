@@ -9,7 +9,8 @@
 
 #include "common/sanitizer.h"
 
-#define ARENA_CHUNK_BYTES ((size_t)65536) /* a plain page's objects fit in a few */
+#define ARENA_CHUNK_BYTES ((size_t)65536)
+#define ARENA_KEPT_BYTES_MAX ((size_t)1 << 20) /* a plain page's objects fit */
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -60,11 +61,16 @@ arena_release(struct arena *arena)
 void
 arena_clear(struct arena *arena)
 {
-    struct arena_chunk *kept = IS_SANITIZED ? NULL : arena->chunks;
+    struct arena_chunk *kept = NULL;
 
-    /* One page with a huge object must not keep that much memory for the life of a worker. */
-    while (kept != NULL && kept->capacity > ARENA_CHUNK_BYTES) {
-        kept = kept->next;
+    /* The largest, but one page with a huge object must not keep that much memory for the life of a
+     * worker. */
+    for (struct arena_chunk *chunk = arena->chunks; !IS_SANITIZED && chunk != NULL;
+         chunk = chunk->next) {
+        if (chunk->capacity <= ARENA_KEPT_BYTES_MAX &&
+            (kept == NULL || chunk->capacity > kept->capacity)) {
+            kept = chunk;
+        }
     }
     chunks_free(arena, kept);
     if (kept != NULL) {
@@ -83,6 +89,10 @@ chunk_add(struct arena *arena, size_t size)
 
     if (!IS_SANITIZED && capacity < ARENA_CHUNK_BYTES) {
         capacity = ARENA_CHUNK_BYTES;
+    }
+    /* Twice what is in use, so that pages of one size soon find one chunk that holds them. */
+    if (!IS_SANITIZED && capacity < 2 * arena->used && 2 * arena->used <= ARENA_KEPT_BYTES_MAX) {
+        capacity = 2 * arena->used;
     }
     chunk = malloc(sizeof(*chunk) + capacity);
     if (chunk == NULL) {

@@ -119,11 +119,8 @@ html_stack_push(struct html_builder *builder, uint32_t node, unsigned tag, uint1
         *open = (struct open_element){0};
     } else {
         *open = builder->stack[builder->depth - 1];
-        unsigned barriers = barriers_of(tag);
-        for (int i = 0; i < NEAREST_COUNT; i++) {
-            if (barriers & 1u << i) {
-                open->nearest[i] = 0;
-            }
+        for (unsigned barriers = barriers_of(tag); barriers != 0; barriers &= barriers - 1) {
+            open->nearest[__builtin_ctz(barriers)] = 0;
         }
     }
     open->node = node;

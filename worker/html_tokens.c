@@ -99,30 +99,31 @@ html_name_is(struct slice name, const char *lower_name)
     return lower_name[name.size] == '\0';
 }
 
-/* Finds the element of a name, and a hash of the name for elements without a row. */
+#define TAG_NAME_BYTES_MAX 14
+
+/* Finds the element of a name, and for one without a row a hash of its name. */
 static uint16_t
 tag_find(const uint8_t *name, uint32_t size, uint16_t *ret_hash)
 {
-    uint64_t key = 0;
+    if (size <= TAG_NAME_BYTES_MAX) {
+        uint64_t key = 0;
+        for (uint32_t i = 0; i < size && i < 8; i++) {
+            key |= (uint64_t)lower(name[i]) << (8 * i);
+        }
+        key ^= (uint64_t)size << 56;
+        uint8_t tag = tag_slots[(key * TAG_FACTOR) >> (64 - TAG_SLOT_BITS)];
+        if (tag_rows[tag].name_size == size &&
+            html_name_is(slice_of(name, size), tag_rows[tag].name)) {
+            *ret_hash = 0;
+            return tag;
+        }
+    }
     uint32_t hash = 2166136261u;
     for (uint32_t i = 0; i < size; i++) {
-        uint8_t byte = lower(name[i]);
-        if (i < 8) {
-            key |= (uint64_t)byte << (8 * i);
-        }
-        hash = (hash ^ byte) * 16777619u;
+        hash = (hash ^ lower(name[i])) * 16777619u;
     }
     *ret_hash = (uint16_t)(hash >> 16);
-    if (size > 14) {
-        return HTML_TAG_OTHER;
-    }
-    key ^= (uint64_t)size << 56;
-    uint8_t tag = tag_slots[(key * TAG_FACTOR) >> (64 - TAG_SLOT_BITS)];
-    if (tag_rows[tag].name_size != size ||
-        !html_name_is(slice_of(name, size), tag_rows[tag].name)) {
-        return HTML_TAG_OTHER;
-    }
-    return tag;
+    return HTML_TAG_OTHER;
 }
 
 /* The byte behind an attribute that starts at `at`, which is no space, '/' or '>'. */
