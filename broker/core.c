@@ -509,6 +509,7 @@ void
 core_drain(struct core *core, struct core_time time)
 {
     core->is_draining = true;
+    core->is_leaving = true;
     core_dispatch(core, time);
 }
 

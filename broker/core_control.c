@@ -286,13 +286,18 @@ verb_pause(struct request *request)
 static void
 verb_resume(struct request *request)
 {
+    if (request->core->is_leaving) {
+        request->error = "the broker is stopping; start it again";
+        return;
+    }
+    request->core->is_draining = false;
     set_paused(request, false);
 }
 
 static void
 verb_drain(struct request *request)
 {
-    core_drain(request->core, request->in->time);
+    request->core->is_draining = true;
 }
 
 static void

@@ -384,7 +384,9 @@ core_submit(struct core *core, struct incoming *in)
     if (window_is_past(&peer->window, in->sequence))
         return; /* its answer was confirmed: an old copy on the way */
     if (core->is_draining) {
-        core_refuse(core, in, "stopping", "the broker is stopping; submit again when it is back");
+        core_refuse(core, in, "stopping",
+                    core->is_leaving ? "the broker is stopping; submit again when it is back"
+                                     : "the broker is draining until it is told to resume");
         return;
     }
     if (!window_make_room(&peer->window, in->sequence)) {

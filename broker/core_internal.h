@@ -125,7 +125,8 @@ struct core {
     int64_t next_trim_ms;
     int64_t next_peers_ms;
     bool is_open;     /* the boot number is durable: leases may go out */
-    bool is_draining; /* told to by the daemon */
+    bool is_draining; /* takes nothing in, hands nothing out */
+    bool is_leaving;  /* and ends: the daemon said so */
     bool is_paused;   /* told to by a person; kept */
     bool wants_stop;
 

@@ -10,7 +10,9 @@
 #include "client/progress.h"
 #include "client/pump.h"
 
-#define WAIT_ASK_MS 250 /* between two questions whether all is done */
+#define WAIT_ASK_MS 250      /* between two questions whether all is done */
+#define PUT_OFF_SAID_MS 1000 /* a broker that is busy for less is not worth a word */
+#define UNANSWERED_BYTES 48
 #define MEMORY_TEXT "out of memory"
 
 struct feed {
@@ -21,7 +23,9 @@ struct feed {
     const char *spool;
     const char *wait; /* not NULL: until everything is done */
     int64_t started_ms;
-    int64_t silent_since_ms; /* -1: the broker is there */
+    int64_t silent_since_ms;  /* -1: the broker is there */
+    int64_t put_off_since_ms; /* -1: the broker takes what comes */
+    bool is_put_off_said;
     int64_t asked_at_ms;
     bool is_asked;
     int code; /* CLI_GO_ON while it runs */
@@ -67,6 +71,34 @@ check_broker(struct feed *feed, int64_t now_ms)
     }
 }
 
+/* Says, once each time, that the broker takes nothing. Returns when to look again. */
+static int64_t
+check_put_off(struct feed *feed, int64_t now_ms)
+{
+    const char *reason = feeder_put_off(pump_feeder(feed->pump));
+    if (reason == NULL) {
+        feed->put_off_since_ms = -1;
+        feed->is_put_off_said = false;
+        return INT64_MAX;
+    }
+    if (feed->put_off_since_ms < 0) {
+        feed->put_off_since_ms = now_ms;
+    }
+    if (feed->is_put_off_said) {
+        return INT64_MAX;
+    }
+    int64_t due_ms = feed->put_off_since_ms + PUT_OFF_SAID_MS;
+    if (now_ms < due_ms) {
+        return due_ms;
+    }
+    feed->is_put_off_said = true;
+    progress_hide(&feed->progress);
+    if (!feed->cli.is_quiet) {
+        cli_say("the broker takes nothing now (%s); waiting for it", reason);
+    }
+    return INT64_MAX;
+}
+
 /* --wait: until the broker has nothing unfinished. */
 static int64_t
 check_unfinished(struct feed *feed, int64_t now_ms)
@@ -103,6 +135,10 @@ tick(void *context, int64_t now_ms)
     }
     if (feed->code == CLI_GO_ON) {
         check_broker(feed, now_ms);
+    }
+    if (feed->code == CLI_GO_ON) {
+        int64_t look_ms = check_put_off(feed, now_ms);
+        deadline_ms = look_ms < deadline_ms ? look_ms : deadline_ms;
     }
     if (feed->silent_since_ms >= 0) {
         int64_t late_ms = feed->silent_since_ms + feed->cli.settings.timeout_ms;
@@ -165,11 +201,16 @@ static void
 say_summary(const struct feed *feed)
 {
     char text[CLI_TEXT_BYTES];
+    char unanswered[UNANSWERED_BYTES] = "";
     struct pump_counts counts = pump_counts(feed->pump);
-    cli_say("fed %llu: %llu accepted, %llu known, %llu invalid, in %s",
+    uint64_t left = thresh_feeder_unanswered(pump_feeder(feed->pump));
+    if (left > 0) {
+        snprintf(unanswered, sizeof unanswered, ", %llu unanswered", (unsigned long long)left);
+    }
+    cli_say("fed %llu: %llu accepted, %llu known, %llu invalid%s, in %s",
             (unsigned long long)counts.fed, (unsigned long long)counts.accepted,
             (unsigned long long)counts.known, (unsigned long long)pump_bad_count(feed->pump),
-            cli_duration(clock_monotonic_ms() - feed->started_ms, text));
+            unanswered, cli_duration(clock_monotonic_ms() - feed->started_ms, text));
 }
 
 static int
@@ -181,6 +222,7 @@ feed_all(struct feed *feed, const char *list)
     }
     feed->started_ms = clock_monotonic_ms();
     feed->silent_since_ms = feed->started_ms;
+    feed->put_off_since_ms = -1;
     progress_init(&feed->progress, feed->cli.settings.progress, feed->cli.is_quiet,
                   feed->started_ms);
     int code = start(feed, list);

@@ -358,6 +358,18 @@ thresh_feeder_close(struct thresh_feeder *feeder)
     free(feeder);
 }
 
+const char *
+feeder_put_off(const struct thresh_feeder *feeder)
+{
+    const struct session *session = feeder_core_session(feeder->core);
+    if (!feeder_core_is_put_off(feeder->core)) {
+        return NULL;
+    }
+    /* Busy items come without words of the broker's; the last refusal was of something else. */
+    bool is_told = strcmp(session->code, "stopping") == 0 || strcmp(session->code, "busy") == 0;
+    return is_told && session->reason[0] != '\0' ? session->reason : "it is busy";
+}
+
 bool
 feeder_is_connected(const struct thresh_feeder *feeder)
 {

@@ -37,6 +37,9 @@ MUST_CHECK enum error feeder_open(const struct thresh_feeder_options *options, t
 void feeder_ask(struct thresh_feeder *feeder);
 bool feeder_is_told(const struct thresh_feeder *feeder);
 
+/* Why the broker takes nothing now, as far as it has said so; NULL: it takes what comes. */
+const char *feeder_put_off(const struct thresh_feeder *feeder);
+
 bool feeder_is_connected(const struct thresh_feeder *feeder);
 bool feeder_was_connected(const struct thresh_feeder *feeder); /* ever */
 int64_t feeder_unfinished(const struct thresh_feeder *feeder); /* -1: not known */

@@ -439,6 +439,12 @@ feeder_core_error(const struct feeder_core *core)
     return core->error;
 }
 
+bool
+feeder_core_is_put_off(const struct feeder_core *core)
+{
+    return core->is_put_off;
+}
+
 const char *
 feeder_core_message(const struct feeder_core *core)
 {

@@ -118,6 +118,9 @@ void feeder_core_leave(struct feeder_core *core, const struct session_sender *se
 uint64_t feeder_core_unanswered(const struct feeder_core *core); /* items, the batch's too */
 bool feeder_core_is_batch_empty(const struct feeder_core *core);
 int64_t feeder_core_unfinished(const struct feeder_core *core); /* as RENEWED said; -1: unknown */
+/* Whether the broker has said that it takes nothing now, and no answer of another kind came since.
+ */
+bool feeder_core_is_put_off(const struct feeder_core *core);
 /* Asks the broker how it stands; and: whether it has answered since. */
 void feeder_core_ask(struct feeder_core *core);
 bool feeder_core_is_told(const struct feeder_core *core);

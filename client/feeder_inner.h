@@ -24,6 +24,7 @@ struct feeder_core {
     uint64_t last_sequence;
     uint64_t confirmed; /* what the broker may be told */
     int64_t unfinished;
+    bool is_put_off; /* the broker takes nothing now; session.reason may say why */
     enum error error;
     char message[FEEDER_REASON_BYTES_MAX + SESSION_REASON_BYTES_MAX];
 };

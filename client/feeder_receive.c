@@ -76,6 +76,7 @@ submit_answered(struct feeder_core *core, struct submit *submit, const struct fe
     bool keep[FEEDER_BATCH_MAX];
     size_t bytes = submit->bytes;
     size_t busy = tell_items(core, submit, answer, keep);
+    core->is_put_off = busy > 0;
     if (busy == 0) {
         core->bytes -= bytes;
         forget_submit(core, submit);
@@ -123,6 +124,7 @@ submit_refused_busy(struct feeder_core *core, const struct session_header *heade
     struct submit *submit =
         header->refused_type == MESSAGE_SUBMIT ? find_sent(core, header->refused_sequence) : NULL;
     if (submit != NULL) {
+        core->is_put_off = true;
         submit->state = SUBMIT_SENT;
         submit->due_ms = now_ms + header->retry_ms;
     }
@@ -183,6 +185,8 @@ feeder_core_receive(struct feeder_core *core, const struct slice *frames, size_t
         return header.type == MESSAGE_SUBMITTED ? submitted_received(core, &header, now_ms)
                                                 : ERROR_PROTOCOL;
     case SESSION_EVENT_LOST:
+        core->is_put_off = strcmp(core->session.code, "stopping") == 0;
+        return OK;
     case SESSION_EVENT_NONE:
         break;
     }
