@@ -171,7 +171,8 @@ collect_all(struct collect *collect)
     }
     int64_t now_ms = clock_monotonic_ms();
     collect->silent_since_ms = now_ms;
-    progress_init(&collect->progress, collect->cli.settings.progress, collect->cli.is_quiet,
+    progress_init(&collect->progress, collect->cli.settings.progress,
+                  collect->cli.is_quiet || progress_is_in_the_way(collect->cli.settings.output),
                   now_ms);
     int code = start(collect);
     if (code != CLI_GO_ON) {

@@ -20,6 +20,9 @@ struct progress {
     double rate; /* results a second, smoothed */
 };
 
+/* Whether the results go to a terminal, where a line in between would spoil both. */
+bool progress_is_in_the_way(const char *output);
+
 /* choice: enum settings_progress. */
 void progress_init(struct progress *progress, int choice, bool is_quiet, int64_t now_ms);
 
