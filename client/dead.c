@@ -218,7 +218,14 @@ change(const struct cli *cli, const struct choice *choice, const char *question,
             cli_say("%llu dead letter%s %s", (unsigned long long)count, count == 1 ? "" : "s",
                     counted);
         }
-        code = EXIT_CODE_DONE;
+        if (count < choice->task_count && choice->host == NULL && choice->outcome == NULL) {
+            cli_say("%zu of the tasks named are no dead letters of this broker; 'thresh dead' "
+                    "lists them",
+                    choice->task_count - (size_t)count);
+            code = EXIT_CODE_USAGE;
+        } else {
+            code = EXIT_CODE_DONE;
+        }
     }
     buffer_release(&arguments);
     buffer_release(&reply);

@@ -15,11 +15,12 @@ file_error(int number)
     switch (number) {
     case ENOENT:
     case ENOTDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
         return ERROR_NOT_FOUND;
     case EACCES:
     case EPERM:
     case EROFS:
-    case ELOOP:
         return ERROR_NOT_ALLOWED;
     case ENOSPC:
     case EDQUOT:

@@ -93,6 +93,9 @@ sink_failed(enum error error, const char *path, uint64_t offset)
     case ERROR_NOT_FOUND:
         cli_say("cannot write '%s': its directory does not exist; make it first", path);
         return EXIT_CODE_USAGE;
+    case ERROR_UNSUPPORTED:
+        cli_say("cannot write '%s': it is a directory; name a file in it", path);
+        return EXIT_CODE_USAGE;
     case ERROR_UNREACHABLE:
         return cli_fail(ERROR_IO, "standard output is closed; name a file with --output");
     default:

@@ -46,7 +46,8 @@ item_fed(void *context, uint64_t token, enum thresh_status status, const char *t
     if (status == THRESH_ACCEPTED) {
         pump->counts.accepted++;
     } else if (status == THRESH_KNOWN) {
-        pump->counts.known++;
+        /* Of a spool's items, fed before and fed again now, only the latter is counted. */
+        pump->counts.known += is_ours;
     } else {
         pump->counts.invalid++;
         cli_say("%s: not accepted: %s", name != NULL && *name != NULL ? *name : "an earlier item",

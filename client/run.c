@@ -351,6 +351,7 @@ finish(struct run *run)
         .bad_count = pump_bad_count(run->pump),
         .restarts = children_restarts(run->children),
         .output = is_file ? settings->output : NULL,
+        .is_resumed = run->place.is_resumed,
     };
     int code = EXIT_CODE_DONE;
     if (run->place.is_resumed) {
@@ -476,7 +477,9 @@ run_all(struct run *run, const char *list)
     }
     run->started_ms = clock_monotonic_ms();
     run->silent_since_ms = run->started_ms;
-    progress_init(&run->progress, run->cli.settings.progress, run->cli.is_quiet, run->started_ms);
+    progress_init(&run->progress, run->cli.settings.progress,
+                  run->cli.is_quiet || progress_is_in_the_way(run->cli.settings.output),
+                  run->started_ms);
     code = start(run, input, sink);
     return code == CLI_GO_ON ? work(run) : code;
 }

@@ -74,8 +74,13 @@ open_state(struct run_place *place, const char *state)
                         strerror(errno));
     }
     place->directory = realpath(state, NULL);
-    if (place->directory == NULL) {
+    struct stat status;
+    if (place->directory == NULL || stat(place->directory, &status) != 0) {
         return cli_fail(file_error(errno), "cannot use '%s': %s", state, strerror(errno));
+    }
+    if (!S_ISDIR(status.st_mode)) {
+        cli_say("--state '%s' is not a directory; name one, or one that is not there yet", state);
+        return EXIT_CODE_USAGE;
     }
     place->spool = run_place_path(place, "feeder.spool");
     return take_lock(place);
@@ -119,8 +124,10 @@ run_place_open(const struct settings *settings, struct run_place *ret_place)
         place->is_temporary = true;
         place->directory = make_temporary();
         if (place->directory == NULL) {
-            code = cli_fail(file_error(errno), "cannot make a temporary directory: %s",
-                            strerror(errno));
+            cli_say("cannot make a temporary directory: %s; set TMPDIR to a directory that can be "
+                    "written, or take --state",
+                    strerror(errno));
+            code = EXIT_CODE_USAGE;
         }
     }
     if (code != CLI_GO_ON) {

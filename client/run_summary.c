@@ -1,6 +1,7 @@
 #include "client/run_summary.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "client/cli.h"
@@ -9,6 +10,9 @@
 
 #define NAMES_SHOWN 8
 #define TEXT_BYTES_MAX 65536
+#define RESUMED_TEXT                                                                            \
+    "; results that earlier runs with this --state wrote are not written again: name the same " \
+    "--output as then, or a new --state to do all of it again"
 
 static bool
 read_status(struct slice status, struct totals *ret_totals, uint64_t *ret_done, uint64_t *ret_dead)
@@ -63,9 +67,21 @@ print_head(const struct run_summary *summary, uint64_t done, uint64_t dead, stru
     buffer_append_string(out, "\n");
 }
 
+/* What nearly everybody meets at the first try on a server of their own. */
+static void
+hint(const struct totals *broker, struct buffer *out)
+{
+    for (size_t i = 0; i < broker->counts[TOTALS_OUTCOME]; i++) {
+        if (strcmp(broker->rows[TOTALS_OUTCOME][i].name, "address_refused") == 0) {
+            buffer_append_string(out, "  Private addresses are fetched from with --allow-private, "
+                                      "or --allow-networks and the network.\n");
+        }
+    }
+}
+
 /* Outcome and status are counted once for each ended task, here as at the broker. */
 static bool
-check(const struct totals *broker, const struct totals *written)
+check(const struct run_summary *summary, const struct totals *broker, const struct totals *written)
 {
     static const enum totals_kind kinds[] = {TOTALS_OUTCOME, TOTALS_HTTP_STATUS};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
@@ -73,9 +89,11 @@ check(const struct totals *broker, const struct totals *written)
         uint64_t told = 0;
         uint64_t counted = 0;
         if (totals_differ(broker, written, kinds[i], &name, &told, &counted)) {
-            cli_say("MISMATCH: the broker counted %llu results with %s '%s', the output holds %llu",
-                    (unsigned long long)told, totals_kind_name(kinds[i]), name,
-                    (unsigned long long)counted);
+            cli_say(
+                "MISMATCH: the broker counted %llu results with %s '%s', the output holds %llu%s",
+                (unsigned long long)told, totals_kind_name(kinds[i]), name,
+                (unsigned long long)counted,
+                summary->is_resumed && counted < told ? RESUMED_TEXT : "");
             return false;
         }
     }
@@ -98,11 +116,12 @@ run_summary_print(const struct run_summary *summary, struct slice status,
         for (size_t i = 0; i < TOTALS_KIND_COUNT; i++) {
             totals_print(&broker, (enum totals_kind)i, NAMES_SHOWN, &out);
         }
+        hint(&broker, &out);
         /* Where standard error is closed there is nobody to tell. */
         ignore_error(file_write_all(STDERR_FILENO, buffer_slice(&out)));
     }
     if (is_right && written != NULL) {
-        is_right = check(&broker, written);
+        is_right = check(summary, &broker, written);
     }
     totals_release(&broker);
     buffer_release(&out);

@@ -15,6 +15,7 @@ struct run_summary {
     uint64_t bad_count;
     uint64_t restarts;  /* of daemons */
     const char *output; /* a file, or NULL */
+    bool is_resumed;    /* earlier results of the same state may be elsewhere */
 };
 
 /*

@@ -111,6 +111,18 @@ set_networks(struct program *program)
     return error;
 }
 
+/* Looked at here as well, since the engine cannot say which setting it was. */
+static enum error
+check_ca_file(const struct settings *settings)
+{
+    if (settings->ca_file[0] != '\0' && access(settings->ca_file, R_OK) != 0) {
+        fprintf(stderr, PROGRAM ": ca-file: cannot read \"%s\": %s\n", settings->ca_file,
+                strerror(errno));
+        return ERROR_CONFIG;
+    }
+    return OK;
+}
+
 static int
 core_count(void)
 {
@@ -260,6 +272,9 @@ run(struct program *program)
 {
     enum error error = set_networks(program);
 
+    if (error == OK) {
+        error = check_ca_file(&program->settings);
+    }
     if (error != OK) {
         return error;
     }

@@ -2,7 +2,7 @@
 # What people meet at the command line: exit codes, one clear line for each mistake, and the main
 # job on small inputs. usage: test_cli.sh DIRECTORY-OF-PROGRAMS
 set -u
-bin=$1
+bin=$(cd "$1" && pwd) || exit 1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
