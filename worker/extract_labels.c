@@ -78,11 +78,11 @@ label_of(const struct page *page, const struct block *block)
         return LABEL_BAD;
     }
     double links = link_share(block);
-    if (links > 0.67 && block->words < BAD_LINK_WORDS_MAX) {
-        return LABEL_BAD;
-    }
     if (block->kind == BLOCK_HEADING) {
         return LABEL_HEADING;
+    }
+    if (links > 0.67 && block->words < BAD_LINK_WORDS_MAX) {
+        return LABEL_BAD;
     }
     if ((block->words >= GOOD_WORDS_MIN && links < 0.5) ||
         (block->words >= GOOD_SENTENCE_WORDS_MIN && block->ends_sentence)) {
@@ -97,9 +97,19 @@ is_listed(const struct block *block)
     return block->kind == BLOCK_ITEM || block->kind == BLOCK_CELL;
 }
 
+/* Two paragraphs of one element, one right after the other. */
+static bool
+is_sibling(const struct page *page, const struct block *before, const struct block *after)
+{
+    const struct html_node *nodes = page->document->nodes;
+    return nodes[before->box].tag == HTML_TAG_P && nodes[after->box].tag == HTML_TAG_P &&
+           nodes[before->box].parent == nodes[after->box].parent &&
+           after->box - nodes[before->box].end <= 1; /* white space */
+}
+
 /* What comes before the first and after the last good block goes, lists beside them excepted. */
 static void
-edges_keep(struct block_list *list)
+edges_keep(const struct page *page, struct block_list *list)
 {
     uint32_t first = 0;
     while (first < list->count && list->blocks[first].label != LABEL_GOOD) {
@@ -112,6 +122,14 @@ edges_keep(struct block_list *list)
     while (last < list->count && list->blocks[last].label == LABEL_SHORT &&
            is_listed(&list->blocks[last])) {
         last++;
+    }
+    if (last < list->count && last > first && list->blocks[last].label == LABEL_SHORT &&
+        is_sibling(page, &list->blocks[last - 1], &list->blocks[last])) {
+        last++;
+    }
+    if (first > 0 && first < list->count && list->blocks[first - 1].label == LABEL_SHORT &&
+        is_sibling(page, &list->blocks[first - 1], &list->blocks[first])) {
+        first--;
     }
     for (uint32_t i = first; i < last; i++) {
         enum block_label label = list->blocks[i].label;
@@ -299,7 +317,7 @@ page_blocks(struct page *page)
         }
         return repeats_cut(page);
     }
-    edges_keep(list);
+    edges_keep(page, list);
     ending_cut(page);
     notes_cut(page);
     error = repeats_cut(page);
