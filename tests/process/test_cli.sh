@@ -77,7 +77,7 @@ check 2 'it is a directory; name a file in it' thresh run page.html --output .
 check 2 "--state 'page.html' is not a directory" thresh run page.html --state page.html
 ln -s circle circle
 check 2 "cannot read 'circle': no such file" thresh run circle
-check 3 'ca-file: cannot read "no.pem"' thresh run page.html --ca-file no.pem
+check 3 'ca-file: cannot read "no.pem"' env TMPDIR="$work" thresh run page.html --ca-file no.pem
 check 2 'set TMPDIR to a directory that can be written' env TMPDIR=/nonexistent thresh run page.html
 printf 'Dear diary\n' >diary.jsonl
 check 2 'holds something else' thresh run page.html --output diary.jsonl
