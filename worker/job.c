@@ -240,13 +240,15 @@ job_extracted(struct job *job, const struct pool_answer *answer)
 
 /* ---- fetching -------------------------------------------------------------------------- */
 
-/* When the request that has been answered now went out: once there was a connection. The host's
- * gap counts from there, so it is never taken for earlier than it was. */
+/* When the host is sure to have had the request: as its answer began; without one, once there was
+ * a connection. The host's gap counts from there, so that in its own log no two requests are
+ * closer. */
 static int64_t
 time_of_request(const struct report_timing *timing, int64_t now_ms)
 {
     double connected_ms = timing->tls_ms > timing->connect_ms ? timing->tls_ms : timing->connect_ms;
-    double since_ms = timing->total_ms - (connected_ms > 0 ? connected_ms : 0);
+    double had_ms = timing->first_byte_ms > 0 ? timing->first_byte_ms : connected_ms;
+    double since_ms = timing->total_ms - (had_ms > 0 ? had_ms : 0);
 
     return now_ms - (since_ms > 0 ? (int64_t)since_ms : 0);
 }

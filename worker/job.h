@@ -30,7 +30,7 @@ struct job {
     struct report report;
     struct fetch_transfer *transfer; /* while one is under way */
     int64_t started_ms;              /* of the first request; 0 before it */
-    int64_t requested_ms;            /* when the last request went out; 0 before it */
+    int64_t requested_ms;            /* when the host had the last request; 0 before it */
     size_t pool_bytes;               /* of the body that the pool holds; 0: none */
     bool is_in_pool;
     struct buffer headers; /* of the newest answer, as written into the result */

@@ -34,7 +34,7 @@ struct report {
     struct slice content_type;     /* as claimed by the answer or the feeder */
     int64_t fetched_at;            /* wall clock; 0: nothing was fetched */
     int64_t retry_after_ms;
-    int64_t since_request_ms; /* since the last request to the host began; -1: none was made */
+    int64_t since_request_ms; /* since the host had the last request; -1: none was made */
     uint64_t bytes_received;  /* from the network */
     uint64_t bytes_decoded;   /* 0: not known */
     bool is_truncated;
