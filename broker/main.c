@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/settings.h"
+#include "common/startup.h"
 
 #define LINGER_MS 1000 /* for the last answers */
 #define UNSEALED_BYTES_MAX ((size_t)1 << 20)
@@ -310,24 +311,15 @@ complain(enum error error, const char *message)
         fprintf(stderr, "thresh-broker: %s\n", error_text(error));
 }
 
-static void
-print_help(void)
-{
-    struct buffer out;
-    buffer_init(&out, SETTINGS_TEXT_BYTES_MAX);
-    buffer_append_string(
-        &out,
-        "usage: thresh-broker [--store DIR] [option ...]\n\n"
-        "Keeps tasks and results durably, and hands tasks to workers.\n"
-        "Feeders, workers, collectors and control connect to a port each.\n"
-        "SIGTERM: hands out nothing more, waits for what runs (--drain), exits.\n"
-        "SIGHUP: reads the list of keys that may connect (--authorized) again.\n\n"
-        "Options, with their defaults; each is also THRESH_NAME in the environment and a key\n"
-        "in the file given with --config:\n");
-    settings_help(SETTINGS_BROKER, NULL, &out);
-    fputs(buffer_text(&out), stdout);
-    buffer_release(&out);
-}
+static const struct startup startup = {
+    .name = "thresh-broker",
+    .programs = SETTINGS_BROKER,
+    .help = "Keeps tasks and results durably, and hands tasks to workers.\n"
+            "Feeders, workers, collectors and control connect to a port each.\n"
+            "SIGTERM: hands out nothing more, waits for what runs (--drain), exits.\n"
+            "SIGHUP: reads the list of keys that may connect (--authorized) again.\n",
+    .libraries = "",
+};
 
 static enum error
 run(struct broker *broker, char **ret_message)
@@ -350,30 +342,14 @@ int
 main(int argc, char **argv)
 {
     struct broker broker = {0};
-    struct settings_arguments arguments = {0};
-    char *message = NULL;
-    signal(SIGPIPE, SIG_IGN);
-    settings_init(&broker.settings);
-    enum error error =
-        settings_load(&broker.settings, SETTINGS_BROKER, argc, argv, NULL, &arguments, &message);
-    if (!error && arguments.is_help) {
-        print_help();
-    } else if (!error && arguments.is_version) {
-        printf("thresh-broker %s\n", THRESH_VERSION);
-    } else {
-        if (!error && arguments.positional_count > 0) {
-            error = ERROR_USAGE;
-            message = strdup("takes no arguments, only options; see thresh-broker --help");
-        }
-        log_configure((enum log_level)broker.settings.log_level,
-                      (enum log_format)broker.settings.log_format, "thresh-broker");
-        if (!error)
-            error = run(&broker, &message);
+    enum error error = OK;
+    if (startup_begin(&startup, argc, argv, &broker.settings, &error)) {
+        char *message = NULL;
+        error = run(&broker, &message);
         if (error)
             complain(error, message);
+        free(message);
     }
-    free(message);
-    settings_arguments_release(&arguments);
     release(&broker);
     return (int)error_exit_code(error);
 }

@@ -12,12 +12,13 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/settings.h"
+#include "common/startup.h"
 #include "worker/address.h"
 #include "worker/attempt.h"
 #include "worker/runner.h"
 
 #define PROGRAM "thresh-worker"
-#define HELP_BYTES_MAX SETTINGS_TEXT_BYTES_MAX
+#define LIBRARIES_BYTES 256
 #define USER_AGENT_BYTES 1100 /* two settings of 512 and a few signs */
 #define FETCH_MEMORY_BYTES ((size_t)512 * 1024 * 1024)
 /* Descriptors of one transfer (two families tried, resolver), its kept connection, and the rest. */
@@ -44,20 +45,6 @@ complain(enum error error, const char *what)
 }
 
 /* ---- settings -------------------------------------------------------------------------- */
-
-static void
-print_help(void)
-{
-    struct buffer help;
-
-    buffer_init(&help, HELP_BYTES_MAX);
-    settings_help(SETTINGS_WORKER, NULL, &help);
-    printf("usage: " PROGRAM " [OPTION...]\n\nTakes tasks from a broker, fetches and extracts, and "
-           "sends the results back.\nIt may be started before the broker, and any number may run. "
-           "SIGTERM ends it in order.\n\n%s",
-           buffer_text(&help));
-    buffer_release(&help);
-}
 
 static void
 set_name(struct program *program)
@@ -296,33 +283,24 @@ int
 main(int argc, char **argv)
 {
     struct program program = {0};
-    struct settings_arguments arguments = {0};
-    char *message = NULL;
+    char libraries[LIBRARIES_BYTES];
+    const struct startup startup = {
+        .name = PROGRAM,
+        .programs = SETTINGS_WORKER,
+        .help = "Takes tasks from a broker, fetches and extracts, and sends the results back.\n"
+                "It may be started before the broker, and any number may run.\n"
+                "SIGTERM: takes no more, ends what runs (--drain), exits.\n",
+        .libraries = libraries,
+    };
+    enum error error = OK;
 
-    signal(SIGPIPE, SIG_IGN);
-    settings_init(&program.settings);
-    enum error error =
-        settings_load(&program.settings, SETTINGS_WORKER, argc, argv, NULL, &arguments, &message);
-    if (error == OK && arguments.positional_count > 0) {
-        error = ERROR_USAGE;
-        fprintf(stderr, PROGRAM ": \"%s\" is not expected; see " PROGRAM " --help\n",
-                arguments.positional[0]);
-    } else if (error != OK) {
-        fprintf(stderr, PROGRAM ": %s\n", message == NULL ? error_text(error) : message);
-    } else if (arguments.is_help) {
-        print_help();
-    } else if (arguments.is_version) {
-        printf(PROGRAM " " THRESH_VERSION " (%s)\n", fetch_library_text());
-    } else {
-        log_configure((enum log_level)program.settings.log_level,
-                      (enum log_format)program.settings.log_format, PROGRAM);
+    snprintf(libraries, sizeof libraries, " (%s)", fetch_library_text());
+    if (startup_begin(&startup, argc, argv, &program.settings, &error)) {
         error = run(&program);
     }
     runner_destroy(program.runner);
     loop_destroy(program.loop);
     address_list_destroy(program.allow);
-    free(message);
-    settings_arguments_release(&arguments);
     settings_release(&program.settings);
     return (int)error_exit_code(error);
 }
