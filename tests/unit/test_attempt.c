@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "worker/attempt.h"
+#include "tests/unit/attempt_checks.h"
 
 #define REDIRECTS_MAX 5
 
@@ -28,18 +28,6 @@ end(struct fixture *fixture)
     arena_release(&fixture->arena);
 }
 
-static enum attempt_action
-answered(struct fixture *fixture, int status, const char *location, size_t body_bytes)
-{
-    struct attempt_answer answer = {.outcome = OUTCOME_OK,
-                                    .reason = "",
-                                    .status = status,
-                                    .location = slice_string(location),
-                                    .body_bytes = body_bytes};
-
-    return attempt_fetched(&fixture->attempt, &answer);
-}
-
 static bool
 target_is(const struct fixture *fixture, const char *url)
 {
@@ -53,7 +41,7 @@ Test(attempt, a_page_is_fetched_extracted_and_reported)
     begin(&fixture, "http://a.example/x");
     cr_assert_eq(attempt_begin(&fixture.attempt), ATTEMPT_FETCH);
     cr_assert(target_is(&fixture, "http://a.example/x"));
-    cr_assert_eq(answered(&fixture, 200, NULL, 10), ATTEMPT_EXTRACT);
+    cr_assert_eq(attempt_answered(&fixture.attempt, 200, NULL, 10), ATTEMPT_EXTRACT);
     cr_assert_eq(fixture.attempt.state, ATTEMPT_EXTRACTING);
     cr_assert_eq(attempt_extracted(&fixture.attempt, OUTCOME_UNSUPPORTED, "a picture"),
                  ATTEMPT_REPORT);
@@ -120,8 +108,8 @@ Test(attempt, statuses_map_to_outcomes)
         struct fixture fixture;
         begin(&fixture, "http://a.example/");
         cr_assert_eq(attempt_begin(&fixture.attempt), ATTEMPT_FETCH);
-        cr_expect_eq(answered(&fixture, rows[i].status, NULL, rows[i].body_bytes), ATTEMPT_REPORT,
-                     "%d", rows[i].status);
+        cr_expect_eq(attempt_answered(&fixture.attempt, rows[i].status, NULL, rows[i].body_bytes),
+                     ATTEMPT_REPORT, "%d", rows[i].status);
         cr_expect_eq(fixture.attempt.outcome, rows[i].outcome, "%d gives %s", rows[i].status,
                      outcome_name(fixture.attempt.outcome));
         end(&fixture);
@@ -149,12 +137,13 @@ Test(attempt, a_redirect_on_the_same_host_is_followed)
         struct fixture fixture;
         begin(&fixture, "http://a.example/x/y?q");
         cr_assert_eq(attempt_begin(&fixture.attempt), ATTEMPT_FETCH);
-        cr_assert_eq(answered(&fixture, statuses[i], "../z", 0), ATTEMPT_FETCH);
+        cr_assert_eq(attempt_answered(&fixture.attempt, statuses[i], "../z", 0), ATTEMPT_FETCH);
         cr_assert(target_is(&fixture, "http://a.example/z"));
         cr_assert(slice_equal(fixture.attempt.target.host, slice_string("a.example")));
         cr_assert(slice_equal(fixture.attempt.target.path, slice_string("/z")));
         /* From http to https, and to another port, it is still the same host. */
-        cr_assert_eq(answered(&fixture, 301, "https://A.example/z", 0), ATTEMPT_FETCH);
+        cr_assert_eq(attempt_answered(&fixture.attempt, 301, "https://A.example/z", 0),
+                     ATTEMPT_FETCH);
         cr_assert(target_is(&fixture, "https://a.example/z"));
         cr_assert_eq(fixture.attempt.left_count, 2);
         cr_assert(slice_equal(fixture.attempt.left[0], slice_string("http://a.example/x/y?q")));
@@ -169,7 +158,7 @@ Test(attempt, a_redirect_to_another_host_is_the_brokers)
 
     begin(&fixture, "http://a.example/");
     cr_assert_eq(attempt_begin(&fixture.attempt), ATTEMPT_FETCH);
-    cr_assert_eq(answered(&fixture, 301, "//WWW.a.example/b#c", 0), ATTEMPT_REPORT);
+    cr_assert_eq(attempt_answered(&fixture.attempt, 301, "//WWW.a.example/b#c", 0), ATTEMPT_REPORT);
     cr_assert_eq(fixture.attempt.outcome, OUTCOME_MOVED);
     cr_assert(slice_equal(fixture.attempt.location, slice_string("http://www.a.example/b")));
     end(&fixture);
@@ -186,7 +175,8 @@ Test(attempt, redirects_stop_at_the_limit_hops_over_hosts_included)
         char location[32];
         do {
             snprintf(location, sizeof location, "/%zu", followed++);
-        } while (answered(&fixture, 302, location, 0) == ATTEMPT_FETCH && followed < 100);
+        } while (attempt_answered(&fixture.attempt, 302, location, 0) == ATTEMPT_FETCH &&
+                 followed < 100);
         cr_expect_eq(fixture.attempt.outcome, OUTCOME_REDIRECT_LOOP);
         cr_expect_eq(followed - 1, hops < REDIRECTS_MAX ? REDIRECTS_MAX - hops : 0);
         end(&fixture);
@@ -200,7 +190,7 @@ Test(attempt, the_limit_counts_for_moves_too)
     begin(&fixture, "http://a.example/");
     fixture.lease.hops = REDIRECTS_MAX;
     cr_assert_eq(attempt_begin(&fixture.attempt), ATTEMPT_FETCH);
-    cr_assert_eq(answered(&fixture, 302, "http://b.example/", 0), ATTEMPT_REPORT);
+    cr_assert_eq(attempt_answered(&fixture.attempt, 302, "http://b.example/", 0), ATTEMPT_REPORT);
     cr_assert_eq(fixture.attempt.outcome, OUTCOME_REDIRECT_LOOP);
     end(&fixture);
 }
@@ -217,7 +207,7 @@ Test(attempt, a_url_seen_before_is_a_loop_at_once)
         fixture.lease.redirects[1] = slice_string("http://second.example/");
         fixture.lease.redirect_count = 2;
         cr_assert_eq(attempt_begin(&fixture.attempt), ATTEMPT_FETCH);
-        cr_expect_eq(answered(&fixture, 302, seen[i], 0), ATTEMPT_REPORT);
+        cr_expect_eq(attempt_answered(&fixture.attempt, 302, seen[i], 0), ATTEMPT_REPORT);
         cr_expect_eq(fixture.attempt.outcome, OUTCOME_REDIRECT_LOOP, "%s", seen[i]);
         end(&fixture);
     }
@@ -240,7 +230,8 @@ Test(attempt, locations_that_may_not_be_fetched_are_refused)
         struct fixture fixture;
         begin(&fixture, "http://a.example/");
         cr_assert_eq(attempt_begin(&fixture.attempt), ATTEMPT_FETCH);
-        cr_expect_eq(answered(&fixture, 301, locations[i], 0), ATTEMPT_REPORT, "%s", locations[i]);
+        cr_expect_eq(attempt_answered(&fixture.attempt, 301, locations[i], 0), ATTEMPT_REPORT, "%s",
+                     locations[i]);
         cr_expect_eq(fixture.attempt.outcome, OUTCOME_REDIRECT_BAD, "%s", locations[i]);
         end(&fixture);
     }
@@ -253,7 +244,7 @@ Test(attempt, without_memory_the_lease_is_given_back)
     begin(&fixture, "http://a.example/");
     fixture.arena.bytes_max = 4;
     cr_assert_eq(attempt_begin(&fixture.attempt), ATTEMPT_FETCH);
-    cr_assert_eq(answered(&fixture, 301, "/x", 0), ATTEMPT_REPORT);
+    cr_assert_eq(attempt_answered(&fixture.attempt, 301, "/x", 0), ATTEMPT_REPORT);
     cr_assert_eq(fixture.attempt.outcome, OUTCOME_RELEASED);
     end(&fixture);
 }
@@ -267,7 +258,7 @@ Test(attempt, it_can_be_ended_from_every_state_before_the_last)
             cr_assert_eq(attempt_begin(&fixture.attempt), ATTEMPT_FETCH);
         }
         if (steps > 1) {
-            cr_assert_eq(answered(&fixture, 200, NULL, 1), ATTEMPT_EXTRACT);
+            cr_assert_eq(attempt_answered(&fixture.attempt, 200, NULL, 1), ATTEMPT_EXTRACT);
         }
         cr_assert_eq(attempt_end(&fixture.attempt, OUTCOME_RELEASED, NULL), ATTEMPT_REPORT);
         cr_assert_str_eq(fixture.attempt.reason, "");

@@ -8,9 +8,7 @@
 #include <unistd.h>
 
 #include "common/loop.h"
-#include "common/socket.h"
-
-#define TEST_MESSAGE_BYTES_MAX 65536
+#include "tests/unit/socket_pair.h"
 
 struct probe {
     struct loop *loop;
@@ -298,34 +296,6 @@ Test(loop, stop_before_run_makes_it_return_at_once)
 }
 
 /* ---- libzmq sockets ---- */
-
-struct wire {
-    struct socket_context *context;
-    struct socket *router;
-    struct socket *dealer;
-};
-
-static void
-wire_open(struct wire *wire)
-{
-    const struct socket_options router = {.role = SOCKET_ROUTER,
-                                          .message_bytes_max = TEST_MESSAGE_BYTES_MAX};
-    const struct socket_options dealer = {.role = SOCKET_DEALER,
-                                          .message_bytes_max = TEST_MESSAGE_BYTES_MAX};
-    wire->context = socket_context_create(0);
-    wire->router = socket_create(wire->context, &router);
-    wire->dealer = socket_create(wire->context, &dealer);
-    cr_assert_eq(socket_bind(wire->router, "tcp://127.0.0.1:*"), OK);
-    cr_assert_eq(socket_connect(wire->dealer, socket_endpoint(wire->router)), OK);
-}
-
-static void
-wire_close(struct wire *wire)
-{
-    socket_close(wire->dealer, 0);
-    socket_close(wire->router, 0);
-    socket_context_destroy(wire->context);
-}
 
 static void
 send_text(struct socket *socket, struct slice peer, const char *text)

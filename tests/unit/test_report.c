@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/json.h"
+#include "tests/unit/attempt_checks.h"
 #include "worker/report.h"
 
 struct fixture {
@@ -69,18 +70,6 @@ row(struct fixture *fixture)
     return buffer_text(&fixture->text);
 }
 
-static enum attempt_action
-answered(struct fixture *fixture, int status, const char *location, size_t body_bytes)
-{
-    struct attempt_answer answer = {.outcome = OUTCOME_OK,
-                                    .reason = "",
-                                    .status = status,
-                                    .location = slice_string(location),
-                                    .body_bytes = body_bytes};
-
-    return attempt_fetched(&fixture->attempt, &answer);
-}
-
 Test(report, a_page_has_all_that_is_known)
 {
     struct fixture fixture;
@@ -106,9 +95,9 @@ Test(report, a_page_has_all_that_is_known)
     write_uint(&meta, 3);
     fixture.lease.meta = buffer_slice(&meta);
     cr_assert_eq(attempt_begin(&fixture.attempt), ATTEMPT_FETCH);
-    cr_assert_eq(answered(&fixture, 301, "/b", 0), ATTEMPT_FETCH);
-    cr_assert_eq(answered(&fixture, 301, "/c", 0), ATTEMPT_FETCH);
-    cr_assert_eq(answered(&fixture, 200, NULL, 9), ATTEMPT_EXTRACT);
+    cr_assert_eq(attempt_answered(&fixture.attempt, 301, "/b", 0), ATTEMPT_FETCH);
+    cr_assert_eq(attempt_answered(&fixture.attempt, 301, "/c", 0), ATTEMPT_FETCH);
+    cr_assert_eq(attempt_answered(&fixture.attempt, 200, NULL, 9), ATTEMPT_EXTRACT);
     cr_assert_eq(attempt_extracted(&fixture.attempt, OUTCOME_OK, ""), ATTEMPT_REPORT);
     fixture.report.headers = buffer_slice(&headers);
     fixture.report.content_type = slice_string("TEXT/plain; charset=x");
@@ -148,8 +137,8 @@ Test(report, the_chain_over_hosts_begins_with_the_first_url)
     fixture.lease.redirects[1] = slice_string("http://second.example/");
     fixture.lease.redirect_count = 2;
     cr_assert_eq(attempt_begin(&fixture.attempt), ATTEMPT_FETCH);
-    cr_assert_eq(answered(&fixture, 301, "/b", 0), ATTEMPT_FETCH);
-    cr_assert_eq(answered(&fixture, 404, NULL, 3), ATTEMPT_REPORT);
+    cr_assert_eq(attempt_answered(&fixture.attempt, 301, "/b", 0), ATTEMPT_FETCH);
+    cr_assert_eq(attempt_answered(&fixture.attempt, 404, NULL, 3), ATTEMPT_REPORT);
     cr_expect_str_eq(
         result(&fixture),
         "{\"version\":1,\"task\":\"0123abcd000000000f\",\"url\":\"http://first.example/\","
@@ -165,7 +154,7 @@ Test(report, a_move_has_a_location_and_no_result)
 
     begin(&fixture);
     cr_assert_eq(attempt_begin(&fixture.attempt), ATTEMPT_FETCH);
-    cr_assert_eq(answered(&fixture, 302, "http://b.example/", 0), ATTEMPT_REPORT);
+    cr_assert_eq(attempt_answered(&fixture.attempt, 302, "http://b.example/", 0), ATTEMPT_REPORT);
     cr_expect_not(report_has_result(&fixture.report));
     cr_expect_str_eq(row(&fixture),
                      "{\"fence\":77,\"task\":\"0123abcd000000000f\",\"outcome\":\"moved\","
@@ -207,7 +196,7 @@ Test(report, a_claimed_type_counts_where_nothing_was_extracted)
         char expected[64];
         begin(&fixture);
         cr_assert_eq(attempt_begin(&fixture.attempt), ATTEMPT_FETCH);
-        cr_assert_eq(answered(&fixture, 404, NULL, 3), ATTEMPT_REPORT);
+        cr_assert_eq(attempt_answered(&fixture.attempt, 404, NULL, 3), ATTEMPT_REPORT);
         fixture.report.content_type = slice_string(rows[i].header);
         const char *text = row(&fixture);
         snprintf(expected, sizeof expected, "\"content_type\":\"%s\"",

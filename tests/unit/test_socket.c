@@ -13,43 +13,10 @@
 
 #include "common/message.h"
 #include "common/socket.h"
+#include "tests/unit/socket_pair.h"
 
-#define TEST_FRAME_BYTES_MAX 65536
 #define TEST_WAIT_MS 20000  /* only a broken test waits that long */
 #define TEST_QUEUE_MAX 4000 /* more than both queues and the kernel hold of 8 KiB messages */
-
-struct wire {
-    struct socket_context *context;
-    struct socket *router;
-    struct socket *dealer;
-};
-
-static struct socket *
-make_socket(struct socket_context *context, enum socket_role role)
-{
-    const struct socket_options options = {.role = role, .message_bytes_max = TEST_FRAME_BYTES_MAX};
-    struct socket *socket = socket_create(context, &options);
-    cr_assert_not_null(socket);
-    return socket;
-}
-
-static void
-wire_open(struct wire *wire)
-{
-    wire->context = socket_context_create(1);
-    wire->router = make_socket(wire->context, SOCKET_ROUTER);
-    wire->dealer = make_socket(wire->context, SOCKET_DEALER);
-    cr_assert_eq(socket_bind(wire->router, "tcp://127.0.0.1:*"), OK);
-    cr_assert_eq(socket_connect(wire->dealer, socket_endpoint(wire->router)), OK);
-}
-
-static void
-wire_close(struct wire *wire)
-{
-    socket_close(wire->dealer, 0);
-    socket_close(wire->router, 0);
-    socket_context_destroy(wire->context);
-}
 
 static enum error
 receive_wait(struct socket *socket, struct socket_message *ret_message)
@@ -87,20 +54,20 @@ Test(socket, frames_arrive_as_sent_and_the_answer_comes_back)
 {
     struct wire wire;
     wire_open(&wire);
-    char *large = malloc(TEST_FRAME_BYTES_MAX);
-    memset(large, 'x', TEST_FRAME_BYTES_MAX);
+    char *large = malloc(WIRE_FRAME_BYTES_MAX);
+    memset(large, 'x', WIRE_FRAME_BYTES_MAX);
     struct slice frames[] = {text_slice("header"), slice_of("", 0),
-                             slice_of(large, TEST_FRAME_BYTES_MAX), text_slice("end")};
+                             slice_of(large, WIRE_FRAME_BYTES_MAX), text_slice("end")};
     cr_assert_eq(socket_send(wire.dealer, slice_of(NULL, 0), frames, 4), OK);
-    memset(large, 'y', TEST_FRAME_BYTES_MAX); /* copied, so this changes nothing */
+    memset(large, 'y', WIRE_FRAME_BYTES_MAX); /* copied, so this changes nothing */
     struct socket_message message = {0};
     cr_assert_eq(receive_wait(wire.router, &message), OK);
     cr_assert_eq(message.frame_count, 4);
     cr_assert_eq(message.peer.size, 17);
     assert_slice(message.frames[0], "header");
     cr_assert_eq(message.frames[1].size, 0);
-    cr_assert_eq(message.frames[2].size, TEST_FRAME_BYTES_MAX);
-    cr_assert_eq(message.frames[2].data[TEST_FRAME_BYTES_MAX - 1], 'x');
+    cr_assert_eq(message.frames[2].size, WIRE_FRAME_BYTES_MAX);
+    cr_assert_eq(message.frames[2].data[WIRE_FRAME_BYTES_MAX - 1], 'x');
     assert_slice(message.frames[3], "end");
     cr_assert_eq(socket_send(wire.router, message.peer, message.frames, 4), OK);
     socket_message_release(&message);
@@ -253,9 +220,9 @@ Test(socket, messages_past_the_bounds_are_dropped_whole_and_the_next_one_is_read
         {"as many frames as may be", MESSAGE_FRAMES_MAX, 1, OK},
         {"one frame too many", MESSAGE_FRAMES_MAX + 1, 1, ERROR_PROTOCOL},
         {"far too many frames", 20000, 10, ERROR_PROTOCOL},
-        {"as many bytes as may be", 4, TEST_FRAME_BYTES_MAX, OK},
-        {"too many bytes", 5, TEST_FRAME_BYTES_MAX, ERROR_PROTOCOL},
-        {"far too many bytes", 100, TEST_FRAME_BYTES_MAX, ERROR_PROTOCOL},
+        {"as many bytes as may be", 4, WIRE_FRAME_BYTES_MAX, OK},
+        {"too many bytes", 5, WIRE_FRAME_BYTES_MAX, ERROR_PROTOCOL},
+        {"far too many bytes", 100, WIRE_FRAME_BYTES_MAX, ERROR_PROTOCOL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct wire wire;
@@ -283,7 +250,7 @@ Test(socket, frame_over_its_bound_cuts_the_peer_off)
     struct wire wire;
     wire_open(&wire);
     struct intruder intruder = intruder_open(socket_endpoint(wire.router));
-    intruder_send(&intruder, 1, TEST_FRAME_BYTES_MAX + 1);
+    intruder_send(&intruder, 1, WIRE_FRAME_BYTES_MAX + 1);
     struct socket_message hello = greet(&wire);
     assert_slice(hello.frames[0], "hello");
     socket_message_release(&hello);
@@ -386,7 +353,7 @@ Test(socket, connect_may_come_before_bind)
     struct folder folder = folder_make();
     struct wire wire = {.context = socket_context_create(1)};
     const struct socket_options options = {.role = SOCKET_DEALER,
-                                           .message_bytes_max = TEST_FRAME_BYTES_MAX,
+                                           .message_bytes_max = WIRE_FRAME_BYTES_MAX,
                                            .reconnect_ms = 5,
                                            .reconnect_max_ms = 20};
     wire.dealer = socket_create(wire.context, &options);
@@ -512,7 +479,7 @@ Test(socket, settings_of_the_reliability_document_are_in_force)
         size_t size = sizeof frame_bytes_max;
         cr_assert_eq(
             zmq_getsockopt(socket_handle(sockets[s]), ZMQ_MAXMSGSIZE, &frame_bytes_max, &size), 0);
-        cr_assert_eq(frame_bytes_max, TEST_FRAME_BYTES_MAX);
+        cr_assert_eq(frame_bytes_max, WIRE_FRAME_BYTES_MAX);
     }
     wire_close(&wire);
 }
