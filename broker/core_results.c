@@ -127,14 +127,14 @@ take_report(struct core *core, const struct incoming *in, struct slice row)
 
 /* Answers RESULTS or RELEASE when the disk has what it changed. */
 static void
-answer(struct core *core, const struct incoming *in, const struct buffer *statuses, size_t count)
+answer(struct core *core, const struct incoming *in, size_t count)
 {
     struct buffer *out = &core->scratch;
     buffer_clear(out);
     write_header(out, MESSAGE_RECORDED, in->sequence, 1);
-    write_string(out, "statuses");
+    write_name(out, "statuses");
     write_array(out, count);
-    buffer_append(out, statuses->data, statuses->size);
+    buffer_append(out, core->statuses.data, core->statuses.size);
     struct peer *peer = peer_at(&core->roster, in->peer);
     if (buffer_error(out) || window_add(&peer->window, in->sequence, buffer_slice(out)))
         return; /* no memory: the worker sends again, and its reports are late then */
@@ -165,18 +165,12 @@ core_results(struct core *core, struct incoming *in)
                     "RESULTS wants a sequence from 1 and a table of reports in frame 1");
         return;
     }
-    if (count > core->options.batch_max) {
-        core_refuse(core, in, "too_large", "more reports in a message than batch_max");
-        return;
-    }
     if (is_repeated(core, in))
         return;
-    struct buffer statuses;
-    buffer_init(&statuses, CORE_BATCH_BYTES_MAX);
+    buffer_clear(&core->statuses);
     for (size_t i = 0; i < count; i++)
-        write_uint(&statuses, (uint64_t)take_report(core, in, read_raw(&table)));
-    answer(core, in, &statuses, count);
-    buffer_release(&statuses);
+        write_uint(&core->statuses, (uint64_t)take_report(core, in, read_raw(&table)));
+    answer(core, in, count);
 }
 
 void
@@ -194,8 +188,7 @@ core_release(struct core *core, struct incoming *in)
     }
     if (is_repeated(core, in))
         return;
-    struct buffer statuses;
-    buffer_init(&statuses, CORE_BATCH_BYTES_MAX);
+    buffer_clear(&core->statuses);
     for (size_t i = 0; i < count; i++) {
         uint64_t fence = 0;
         if (read_array(&table) == 2) {
@@ -206,10 +199,9 @@ core_release(struct core *core, struct incoming *in)
         bool is_its_own = lease != LEASE_NONE && lease_at(&core->leases, lease)->worker == in->peer;
         if (is_its_own)
             core_release_lease(core, lease);
-        write_uint(&statuses, is_its_own ? REPORT_RECORDED : REPORT_LATE);
+        write_uint(&core->statuses, is_its_own ? REPORT_RECORDED : REPORT_LATE);
     }
-    answer(core, in, &statuses, count);
-    buffer_release(&statuses);
+    answer(core, in, count);
 }
 
 void
