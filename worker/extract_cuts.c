@@ -126,6 +126,7 @@ page_cut_always(struct page *page)
             page->is_skipped[i] = 0;
         }
     }
+    memcpy(page->is_never, page->is_skipped, document->node_count);
 }
 
 static bool
@@ -366,7 +367,7 @@ page_cut(struct page *page, enum page_kind kind)
 {
     const struct html_document *document = page->document;
     uint32_t body_end = 0; /* of the article's body that the walk is in */
-    page_cut_always(page);
+    memcpy(page->is_skipped, page->is_never, document->node_count);
     page->open_length = open_length(page);
     for (uint32_t i = 1; i < document->node_count;) {
         unsigned tag = document->nodes[i].tag;

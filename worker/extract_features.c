@@ -1,6 +1,7 @@
 #include "worker/extract_page.h"
 
 #include <string.h>
+#include <xxhash.h>
 
 /* A block is prose when it is this long and mostly no link. */
 #define PROSE_LENGTH_MIN 60
@@ -125,15 +126,15 @@ property_classes(struct slice property)
 static uint32_t
 class_key(unsigned tag, struct slice classes)
 {
-    uint32_t hash = 2166136261u ^ tag;
-    size_t i = 0;
-    while (i < classes.size && classes.data[i] <= ' ') {
-        i++;
+    size_t start = 0;
+    while (start < classes.size && classes.data[start] <= ' ') {
+        start++;
     }
-    for (; i < classes.size && classes.data[i] > ' '; i++) {
-        hash = (hash ^ classes.data[i]) * 16777619u;
+    size_t end = start;
+    while (end < classes.size && classes.data[end] > ' ') {
+        end++;
     }
-    return hash;
+    return (uint32_t)XXH3_64bits_withSeed(classes.data + start, end - start, tag);
 }
 
 static uint32_t
@@ -222,9 +223,11 @@ page_features(struct page *page)
 {
     const struct html_document *document = page->document;
     page->features = arena_alloc(page->arena, document->node_count * sizeof *page->features);
-    page->is_skipped = arena_alloc(page->arena, document->node_count);
+    page->is_skipped = arena_reserve(page->arena, document->node_count);
+    page->is_never = arena_reserve(page->arena, document->node_count);
     struct token_table *table = token_table_create(page->arena);
-    if (page->features == NULL || page->is_skipped == NULL || table == NULL) {
+    if (page->features == NULL || page->is_skipped == NULL || page->is_never == NULL ||
+        table == NULL) {
         return ERROR_NO_MEMORY;
     }
     names_read(page, table);

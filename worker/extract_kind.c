@@ -138,6 +138,13 @@ choose(struct page *page)
     if (error != OK) {
         return error;
     }
+    /* The second reading is spared where it could not say otherwise: it keeps no more than there
+     * is, and a space for each element that is cut out of a line. */
+    uint32_t strict_length = page_kept_length(page);
+    uint32_t loose_length_max = page->features[0].length + page->document->node_count;
+    if (strict_length > 0 && is_article_enough(page, strict_length, loose_length_max)) {
+        return OK;
+    }
     struct block_list strict = page->list;
     uint32_t root = page->root;
     page->list = (struct block_list){0};
@@ -147,7 +154,7 @@ choose(struct page *page)
     page->list = strict;
     uint32_t loose_root = page->root;
     page->root = root;
-    if (error == OK && is_article_enough(page, page_kept_length(page), loose_length)) {
+    if (error == OK && is_article_enough(page, strict_length, loose_length)) {
         block_list_release(&loose);
         page->kind = PAGE_ARTICLE;
     } else {

@@ -18,6 +18,7 @@
 #define ENDING_SHARE_MAX 0.25   /* what an ending cuts off is less than this of the text */
 #define COMMENTS_SHARE_MAX 0.75 /* the same for readers' comments */
 #define NOTE_BLOCKS 3           /* the last blocks that may be notes */
+#define ASIDE_WORDS_MIN 8       /* fewer in italics at the end are a signature */
 #define TITLE_LENGTH_MIN 8
 #define EMBED_DEPTH_MAX 3
 #define THREAD_NAME_WORDS_MAX 2
@@ -212,7 +213,8 @@ notes_cut(struct page *page)
         seen++;
         struct slice text = block_text(list, block);
         bool is_note = block->words < 60 && phrase_is_note(text);
-        bool is_aside = block->is_small && seen == 1 && block->words < 60;
+        bool is_aside =
+            block->is_small && seen == 1 && block->words > ASIDE_WORDS_MIN && block->words < 60;
         if (is_note || is_aside) {
             block->is_kept = false;
         } else if (seen > 1) {

@@ -72,6 +72,7 @@ struct page {
     const struct html_document *document;
     struct feature *features; /* one for each node */
     uint8_t *is_skipped;      /* one for each node; 1: cut */
+    uint8_t *is_never;        /* the same, by page_cut_always() alone */
     enum page_kind kind;
     uint32_t root;
     uint32_t open_length;    /* of the text outside menus, footers and hidden parts */
@@ -91,7 +92,8 @@ MUST_CHECK enum error page_features(struct page *page);
 /* Marks what is no content on any page: scripts, forms' controls, hidden elements. */
 void page_cut_always(struct page *page);
 
-/* Marks what is furniture under the profile of the page's kind; starts from page_cut_always. */
+/* Marks what is furniture under the profile of the page's kind; starts from what page_cut_always()
+ * found. */
 void page_cut(struct page *page, enum page_kind kind);
 
 /* Is the element left out by its tag alone? */
