@@ -201,33 +201,38 @@ html_attribute(const struct html_document *document, uint32_t node, const char *
     return slice_of(NULL, 0);
 }
 
+/* Told by length and first letter, then compared. */
 static enum html_attribute_name
 name_known(struct slice name)
 {
-    static const struct {
-        const char *name;
-        enum html_attribute_name known;
-    } rows[] = {
-        [2] = {"id", HTML_ATTRIBUTE_ID},
-        [3] = {"rel", HTML_ATTRIBUTE_REL},
-        [4] = {"href", HTML_ATTRIBUTE_HREF},
-        [5] = {"class", HTML_ATTRIBUTE_CLASS},
-        [6] = {"hidden", HTML_ATTRIBUTE_HIDDEN},
-        [8] = {"itemprop", HTML_ATTRIBUTE_ITEMPROP},
-        [11] = {"aria-hidden", HTML_ATTRIBUTE_ARIA_HIDDEN},
+    static const char *const names[] = {
+        [HTML_ATTRIBUTE_ID] = "id",
+        [HTML_ATTRIBUTE_REL] = "rel",
+        [HTML_ATTRIBUTE_HREF] = "href",
+        [HTML_ATTRIBUTE_ROLE] = "role",
+        [HTML_ATTRIBUTE_CLASS] = "class",
+        [HTML_ATTRIBUTE_STYLE] = "style",
+        [HTML_ATTRIBUTE_HIDDEN] = "hidden",
+        [HTML_ATTRIBUTE_ITEMPROP] = "itemprop",
+        [HTML_ATTRIBUTE_ARIA_HIDDEN] = "aria-hidden",
     };
-    if (name.size >= sizeof rows / sizeof rows[0] || rows[name.size].name == NULL) {
-        return HTML_ATTRIBUTE_OTHER;
+    static const uint8_t by_size[] = {
+        [2] = HTML_ATTRIBUTE_ID,           [3] = HTML_ATTRIBUTE_REL,
+        [4] = HTML_ATTRIBUTE_HREF,         [5] = HTML_ATTRIBUTE_CLASS,
+        [6] = HTML_ATTRIBUTE_HIDDEN,       [8] = HTML_ATTRIBUTE_ITEMPROP,
+        [11] = HTML_ATTRIBUTE_ARIA_HIDDEN,
+    };
+    unsigned known = name.size < sizeof by_size ? by_size[name.size] : HTML_ATTRIBUTE_OTHER;
+    uint8_t first = lower(name.data[0]);
+    /* Two lengths have two names. */
+    if (known == HTML_ATTRIBUTE_HREF && first == 'r') {
+        known = HTML_ATTRIBUTE_ROLE;
+    } else if (known == HTML_ATTRIBUTE_CLASS && first == 's') {
+        known = HTML_ATTRIBUTE_STYLE;
     }
-    if (html_name_is(name, rows[name.size].name)) {
-        return rows[name.size].known;
-    }
-    /* The second ones of their lengths. */
-    if (name.size == 5 && html_name_is(name, "style")) {
-        return HTML_ATTRIBUTE_STYLE;
-    }
-    return name.size == 4 && html_name_is(name, "role") ? HTML_ATTRIBUTE_ROLE
-                                                        : HTML_ATTRIBUTE_OTHER;
+    bool is_known = known != HTML_ATTRIBUTE_OTHER && first == (uint8_t)names[known][0] &&
+                    html_name_is(name, names[known]);
+    return is_known ? (enum html_attribute_name)known : HTML_ATTRIBUTE_OTHER;
 }
 
 static void
