@@ -15,6 +15,7 @@
 #define SHARED_WORDS_MIN 0.4
 #define HEADING_WORDS_MIN 3
 #define COMPARED_WORDS_MAX 48
+#define MARKS_MAX 8 /* looked at in a page's title */
 
 static bool
 is_letter_byte(uint8_t byte)
@@ -164,20 +165,40 @@ is_about_the_same(struct slice title, struct slice heading)
            (double)shared >= SHARED_WORDS_MIN * (double)(our_count + their_count - shared);
 }
 
+/* Is the heading what the page's title ends with, behind a mark: the site's name? */
+static bool
+is_site_heading(struct slice page_title, struct slice heading)
+{
+    size_t marks = 0;
+    for (size_t at = TITLE_BYTES_MIN; at < page_title.size && marks < MARKS_MAX; at++) {
+        const struct title_mark *mark = mark_at(page_title, at);
+        size_t tail = mark == NULL ? 0 : at + strlen(mark->text);
+        marks += mark != NULL;
+        if (mark != NULL &&
+            is_same_loosely(slice_of(page_title.data + tail, page_title.size - tail), heading)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void
 metadata_finish_title(struct metadata *metadata)
 {
     struct slice site = metadata_text(metadata, METADATA_SITE_NAME);
     struct slice heading = metadata_text(metadata, METADATA_HEADING);
     struct metadata_value *title = &metadata->fields[METADATA_TITLE];
-    if (title->trust == TRUST_NONE || title->text.size < 2) {
-        metadata_offer(metadata, METADATA_TITLE, TRUST_RESERVE,
-                       metadata_text(metadata, METADATA_PAGE_TITLE));
+    struct slice page_title = metadata_text(metadata, METADATA_PAGE_TITLE);
+    bool is_site =
+        heading.size == 0 || is_same_loosely(heading, site) || is_site_heading(page_title, heading);
+    bool is_from_heading = title->trust == TRUST_MARKUP;
+    if (page_title.size > 0 &&
+        (title->trust == TRUST_NONE || title->text.size < 2 || (is_from_heading && is_site))) {
+        *title = (struct metadata_value){.text = page_title, .trust = TRUST_RESERVE};
     }
     if (title->text.size == 0) {
         return;
     }
-    bool is_site = heading.size == 0 || is_same_loosely(heading, site);
     if (!is_site &&
         (is_heading_and_more(title->text, heading) || is_about_the_same(title->text, heading))) {
         title->text = heading;

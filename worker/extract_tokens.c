@@ -39,15 +39,21 @@ struct word {
 static uint64_t
 word_hash(const uint8_t *at, size_t size)
 {
-    uint64_t first = 0;
-    uint64_t last = 0;
+    uint64_t first;
+    uint64_t last;
     if (size >= 8) {
         first = octets_load(at);
         last = octets_load(at + size - 8);
+    } else if (size >= 4) {
+        uint32_t head;
+        uint32_t tail;
+        memcpy(&head, at, sizeof head);
+        memcpy(&tail, at + size - sizeof tail, sizeof tail);
+        first = head;
+        last = tail;
     } else {
-        for (size_t i = 0; i < size; i++) {
-            first = first << 8 | at[i];
-        }
+        first = (uint64_t)at[0] << 16 | (uint64_t)at[size / 2] << 8 | at[size - 1];
+        last = 0;
     }
     uint64_t hash = (first | SMALL) * UINT64_C(0x9e3779b97f4a7c15) ^
                     ((last | SMALL) + size) * UINT64_C(0xc2b2ae3d27d4eb4f);
