@@ -8,6 +8,7 @@
 
 #define ANSWERS_BYTES_MAX ((size_t)64 << 20)
 #define SCRATCH_BYTES_MAX ((size_t)512 << 20)
+#define NAME_PREFIX_BYTES_MAX 16 /* before the name of a document */
 
 /* ---- life --------------------------------------------------------------------------------- */
 
@@ -44,6 +45,12 @@ core_create(const struct core_options *options, struct store *store, struct core
     buffer_init(&core->scratch, SCRATCH_BYTES_MAX);
     buffer_init(&core->scratch2, SCRATCH_BYTES_MAX);
     buffer_init(&core->scratch3, SCRATCH_BYTES_MAX);
+    buffer_init(&core->canonical, URL_BYTES_MAX + NAME_PREFIX_BYTES_MAX);
+    buffer_init(&core->statuses, CORE_BATCH_BYTES_MAX);
+    buffer_init(&core->reasons, CORE_BATCH_BYTES_MAX);
+    buffer_init(&core->head, SCRATCH_BYTES_MAX);
+    buffer_init(&core->table, CORE_BATCH_BYTES_MAX);
+    buffer_init(&core->bodies, CORE_BATCH_BYTES_MAX);
     totals_init(&core->totals);
     roster_init(&core->roster);
     core->name = strdup(options->name ? options->name : "thresh");
@@ -97,6 +104,12 @@ core_destroy(struct core *core)
     buffer_release(&core->scratch);
     buffer_release(&core->scratch2);
     buffer_release(&core->scratch3);
+    buffer_release(&core->canonical);
+    buffer_release(&core->statuses);
+    buffer_release(&core->reasons);
+    buffer_release(&core->head);
+    buffer_release(&core->table);
+    buffer_release(&core->bodies);
     free(core->name);
     free(core);
 }
@@ -362,16 +375,16 @@ core_refuse(struct core *core, const struct incoming *in, const char *code, cons
     struct buffer *out = &core->scratch;
     buffer_clear(out);
     write_header(out, MESSAGE_REFUSED, in->sequence, is_busy ? 5 : 4);
-    write_string(out, "code");
+    write_name(out, "code");
     write_string(out, code);
-    write_string(out, "reason");
+    write_name(out, "reason");
     write_string(out, reason);
-    write_string(out, "type");
+    write_name(out, "type");
     write_uint(out, (uint64_t)in->type);
-    write_string(out, "sequence");
+    write_name(out, "sequence");
     write_uint(out, in->sequence);
     if (is_busy) {
-        write_string(out, "retry_ms");
+        write_name(out, "retry_ms");
         write_uint(out, CORE_BUSY_RETRY_MS);
     }
     if (buffer_error(out))

@@ -114,8 +114,8 @@ core_subscribe(struct core *core, struct incoming *in)
 struct parcel {
     struct core *core;
     struct collector *collector;
-    struct buffer table; /* rows, without the array's head */
-    struct buffer bodies;
+    struct buffer *table; /* rows, without the array's head */
+    struct buffer *bodies;
     size_t ends[MESSAGE_FRAMES_MAX];
     uint32_t count;
     uint32_t count_max;
@@ -137,17 +137,17 @@ add_result(void *context, const struct store_entry *entry)
     }
     char task[TASK_ID_BYTES + 1];
     core_task_id(core, record.sequence, task);
-    write_array(&parcel->table, 2);
-    write_uint(&parcel->table, entry->number);
-    write_text(&parcel->table, slice_of(task, TASK_ID_BYTES));
-    buffer_append(&parcel->bodies, record.blob.data, record.blob.size);
-    parcel->ends[parcel->count++] = parcel->bodies.size;
+    write_array(parcel->table, 2);
+    write_uint(parcel->table, entry->number);
+    write_text(parcel->table, slice_of(task, TASK_ID_BYTES));
+    buffer_append(parcel->bodies, record.blob.data, record.blob.size);
+    parcel->ends[parcel->count++] = parcel->bodies->size;
     size_t room = parcel->collector->bytes_max > parcel->collector->bytes_under_way
                       ? parcel->collector->bytes_max - parcel->collector->bytes_under_way
                       : 0;
     if (room > DELIVER_MESSAGE_BYTES)
         room = DELIVER_MESSAGE_BYTES;
-    return parcel->count < parcel->count_max && parcel->bodies.size < room;
+    return parcel->count < parcel->count_max && parcel->bodies->size < room;
 }
 
 static bool
@@ -177,28 +177,28 @@ static enum error
 send_parcel(struct parcel *parcel)
 {
     struct core *core = parcel->core;
-    struct slice frames[MESSAGE_FRAMES_MAX];
+    struct slice frames[MESSAGE_FRAMES_MAX] UNINITIALIZED;
     struct buffer *header = &core->scratch;
     struct buffer *table = &core->scratch2;
     buffer_clear(header);
     buffer_clear(table);
     write_header(header, MESSAGE_DELIVER, parcel->last, 2);
-    write_string(header, "subscription");
+    write_name(header, "subscription");
     write_uint(header, parcel->collector->subscription);
-    write_string(header, "number");
+    write_name(header, "number");
     write_uint(header, parcel->collector->number + 1);
     write_array(table, parcel->count);
-    buffer_append(table, parcel->table.data, parcel->table.size);
+    buffer_append(table, parcel->table->data, parcel->table->size);
     enum error error = buffer_error(header) ? buffer_error(header) : buffer_error(table);
     if (!error)
-        error = buffer_error(&parcel->bodies);
+        error = buffer_error(parcel->bodies);
     if (error)
         return error;
     frames[0] = buffer_slice(header);
     frames[1] = buffer_slice(table);
     size_t start = 0;
     for (uint32_t i = 0; i < parcel->count; i++) {
-        frames[2 + i] = slice_of(parcel->bodies.data + start, parcel->ends[i] - start);
+        frames[2 + i] = slice_of(parcel->bodies->data + start, parcel->ends[i] - start);
         start = parcel->ends[i];
     }
     const struct peer *peer = peer_at(&core->roster, parcel->collector->peer);
@@ -214,21 +214,27 @@ deliver_some(struct core *core, struct collector *collector)
         collector->sent >= core->durable_position || collector->under_way >= collector->credit ||
         (collector->under_way > 0 && collector->bytes_under_way >= collector->bytes_max))
         return false;
-    struct parcel parcel = {.core = core, .collector = collector, .last = collector->sent};
+    struct parcel parcel UNINITIALIZED; /* 8 KB of ends */
+    parcel.core = core;
+    parcel.collector = collector;
+    parcel.table = &core->table;
+    parcel.bodies = &core->bodies;
+    parcel.count = 0;
+    parcel.last = collector->sent;
     parcel.count_max = collector->credit - collector->under_way;
     if (parcel.count_max > core->options.batch_max)
         parcel.count_max = core->options.batch_max;
-    buffer_init(&parcel.table, CORE_BATCH_BYTES_MAX);
-    buffer_init(&parcel.bodies, CORE_BATCH_BYTES_MAX);
+    buffer_clear(parcel.table);
+    buffer_clear(parcel.bodies);
     enum error error =
         store_scan(core->store, STORE_RESULTS, collector->sent + 1, add_result, &parcel);
-    const struct delivery delivery = {parcel.last, parcel.count, parcel.bodies.size};
+    const struct delivery delivery = {parcel.last, parcel.count, parcel.bodies->size};
     if (!error && parcel.count > 0)
         error = send_parcel(&parcel);
     if (!error && parcel.count > 0 && !note_delivery(collector, delivery))
         error = ERROR_NO_MEMORY;
-    buffer_release(&parcel.table);
-    buffer_release(&parcel.bodies);
+    core_shrink(parcel.table);
+    core_shrink(parcel.bodies);
     if (error == ERROR_NOT_FOUND)
         collector->is_unreachable = true;
     if (error)
@@ -257,11 +263,11 @@ core_renew_collector(struct core *core, uint32_t peer, struct buffer *out)
 {
     uint32_t index = peer_at(&core->roster, peer)->collector;
     struct collector *collector = index == UINT32_MAX ? NULL : &core->collectors[index];
-    write_string(out, "position");
+    write_name(out, "position");
     write_uint(out, core->durable_position);
-    write_string(out, "subscription");
+    write_name(out, "subscription");
     write_uint(out, collector ? collector->subscription : 0);
-    write_string(out, "number");
+    write_name(out, "number");
     write_uint(out, collector ? collector->number : 0);
     if (collector)
         collector->is_unreachable = false; /* from the next turn on */

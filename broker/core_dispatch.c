@@ -88,18 +88,18 @@ append_lease(void *context, const struct store_entry *entry)
     core_task_id(core, entry->number, task);
     struct buffer *out = packet->table;
     write_map(out, record.has_body ? 6 : 5);
-    write_string(out, "fence");
+    write_name(out, "fence");
     write_uint(out, lease_at(&core->leases, lease)->fence);
-    write_string(out, "task");
+    write_name(out, "task");
     write_text(out, slice_of(task, TASK_ID_BYTES));
-    write_string(out, "attempt");
+    write_name(out, "attempt");
     write_uint(out, record.attempts + 1u);
-    write_string(out, "lease_ms");
+    write_name(out, "lease_ms");
     write_uint(out, (uint64_t)core->options.lease_ms);
-    write_string(out, "item");
+    write_name(out, "item");
     write_raw(out, record.item);
     if (record.has_body) {
-        write_string(out, "body");
+        write_name(out, "body");
         write_uint(out, packet->body_count);
         packet->body_sequences[packet->body_count] = entry->number;
         packet->body_leases[packet->body_count++] = lease;
@@ -114,7 +114,7 @@ static enum error
 send_packet(struct packet *packet)
 {
     struct core *core = packet->core;
-    struct slice frames[MESSAGE_FRAMES_MAX];
+    struct slice frames[MESSAGE_FRAMES_MAX] UNINITIALIZED;
     struct buffer *header = &core->scratch;
     buffer_clear(header);
     write_header(header, MESSAGE_TASKS, 0, 0);
@@ -145,13 +145,15 @@ static void
 send_grants(struct core *core, struct core_time time, uint32_t peer)
 {
     struct peer *worker = peer_at(&core->roster, peer);
-    struct buffer table;
-    struct buffer bodies;
-    buffer_init(&table, CORE_BATCH_BYTES_MAX);
-    buffer_init(&bodies, CORE_BATCH_BYTES_MAX);
-    struct packet packet = {
-        .core = core, .time = time, .peer = peer, .table = &table, .bodies = &bodies};
-    uint64_t keys[MESSAGE_FRAMES_MAX];
+    /* 40 KB of arrays for 1,024 rows, of which a message uses the first few. */
+    struct packet packet UNINITIALIZED;
+    uint64_t keys[MESSAGE_FRAMES_MAX] UNINITIALIZED;
+    packet.core = core;
+    packet.time = time;
+    packet.peer = peer;
+    packet.table = &core->table;
+    packet.bodies = &core->bodies;
+    packet.next = 0;
     bool is_lost = false;
     while (packet.next < worker->grant_count) {
         size_t first = packet.next;
@@ -162,8 +164,8 @@ send_grants(struct core *core, struct core_time time, uint32_t peer)
             uint32_t slot = lease_at(&core->leases, worker->grants[first + i])->slot;
             keys[i] = scheduler_slot(&core->scheduler, slot)->sequence;
         }
-        buffer_clear(&table);
-        buffer_clear(&bodies);
+        buffer_clear(packet.table);
+        buffer_clear(packet.bodies);
         packet.body_count = 0;
         packet.body_bytes = 0;
         packet.row_count = 0;
@@ -190,8 +192,8 @@ send_grants(struct core *core, struct core_time time, uint32_t peer)
         worker->is_present = false; /* until it is heard of again */
         roster_update_line(&core->roster, peer);
     }
-    buffer_release(&table);
-    buffer_release(&bodies);
+    core_shrink(packet.table);
+    core_shrink(packet.bodies);
 }
 
 /* ---- the turn ----------------------------------------------------------------------------- */

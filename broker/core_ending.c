@@ -26,30 +26,30 @@ write_own_result(struct core *core, struct core_time time, const struct ending *
             first_url = read_string(&reader);
     }
     write_map(out, 7u + has_reason + is_dead + has_meta);
-    write_string(out, "version");
+    write_name(out, "version");
     write_uint(out, 1);
-    write_string(out, "task");
+    write_name(out, "task");
     write_text(out, slice_of(id, TASK_ID_BYTES));
-    write_string(out, "url");
+    write_name(out, "url");
     write_text(out, first_url);
-    write_string(out, "attempt");
+    write_name(out, "attempt");
     write_uint(out, task->attempts + 1u);
-    write_string(out, "worker");
+    write_name(out, "worker");
     write_string(out, ending->worker);
-    write_string(out, "outcome");
+    write_name(out, "outcome");
     write_string(out, outcome_name(ending->outcome));
-    write_string(out, "fetched_at");
+    write_name(out, "fetched_at");
     write_uint(out, (uint64_t)time.wall_ms);
     if (has_reason) {
-        write_string(out, "reason");
+        write_name(out, "reason");
         write_text(out, ending->reason);
     }
     if (is_dead) {
-        write_string(out, "dead");
+        write_name(out, "dead");
         write_bool(out, true);
     }
     if (has_meta) {
-        write_string(out, "meta");
+        write_name(out, "meta");
         write_raw(out, item.meta);
     }
 }
@@ -63,7 +63,7 @@ write_dead_result(struct slice result, struct buffer *out)
     size_t pairs = read_map(&reader);
     write_map(out, pairs + 1);
     buffer_append(out, reader.position, (size_t)(reader.end - reader.position));
-    write_string(out, "dead");
+    write_name(out, "dead");
     write_bool(out, true);
 }
 
@@ -72,12 +72,10 @@ write_dead_result(struct slice result, struct buffer *out)
 static void
 put_result(struct core *core, struct core_time time, uint64_t sequence, struct slice blob)
 {
-    struct buffer head;
-    buffer_init(&head, 32);
-    result_record_write_head(&head, sequence, time.wall_ms);
-    store_batch_put2(core_filling(core)->rows, STORE_RESULTS, ++core->position, buffer_slice(&head),
-                     blob);
-    buffer_release(&head);
+    buffer_clear(&core->head);
+    result_record_write_head(&core->head, sequence, time.wall_ms);
+    store_batch_put2(core_filling(core)->rows, STORE_RESULTS, ++core->position,
+                     buffer_slice(&core->head), blob);
 }
 
 static void
@@ -162,15 +160,15 @@ extend_history(const struct task_record *record, const struct ending *ending, st
     }
     buffer_append(out, kept.data, kept.size);
     write_map(out, 5);
-    write_string(out, "attempt");
+    write_name(out, "attempt");
     write_uint(out, record->attempts + 1u);
-    write_string(out, "outcome");
+    write_name(out, "outcome");
     write_string(out, outcome_name(ending->outcome));
-    write_string(out, "reason");
+    write_name(out, "reason");
     write_text(out, ending->reason);
-    write_string(out, "worker");
+    write_name(out, "worker");
     write_string(out, ending->worker);
-    write_string(out, "at");
+    write_name(out, "at");
     write_uint(out, (uint64_t)time.wall_ms);
     *ret_count = count + 1;
 }

@@ -47,26 +47,26 @@ core_item_write(struct buffer *out, const struct item *item)
     size_t pairs = 1u + (item->content_type.size > 0) + (item->meta.data != NULL) +
                    (item->host.size > 0) + (item->redirects.data != NULL) + (item->hops > 0);
     write_map(out, pairs);
-    write_string(out, "url");
+    write_name(out, "url");
     write_text(out, item->url);
     if (item->content_type.size > 0) {
-        write_string(out, "content_type");
+        write_name(out, "content_type");
         write_text(out, item->content_type);
     }
     if (item->meta.data) {
-        write_string(out, "meta");
+        write_name(out, "meta");
         write_raw(out, item->meta);
     }
     if (item->host.size > 0) {
-        write_string(out, "host");
+        write_name(out, "host");
         write_text(out, item->host);
     }
     if (item->redirects.data) {
-        write_string(out, "redirects");
+        write_name(out, "redirects");
         write_raw(out, item->redirects);
     }
     if (item->hops > 0) {
-        write_string(out, "hops");
+        write_name(out, "hops");
         write_uint(out, item->hops);
     }
 }
@@ -256,11 +256,11 @@ core_accept(struct core *core, struct core_time time, struct task_record *record
 }
 
 static enum item_status
-take_item(struct core *core, const struct incoming *in, struct slice row, struct buffer *name,
-          const char **ret_reason)
+take_item(struct core *core, const struct incoming *in, struct slice row, const char **ret_reason)
 {
+    struct buffer *name = &core->canonical;
     struct submission item;
-    struct url url;
+    struct url url UNINITIALIZED; /* 2 KB of text */
     read_submission(core, in, row, &item);
     if (!item.reason)
         make_canonical(&item, &url, name);
@@ -298,8 +298,6 @@ take_item(struct core *core, const struct incoming *in, struct slice row, struct
 
 struct tally {
     uint64_t counts[ITEM_STATUS_COUNT];
-    struct buffer statuses;
-    struct buffer reasons;
     uint64_t first; /* number of the first accepted task */
 };
 
@@ -307,24 +305,21 @@ static void
 take_items(struct core *core, const struct incoming *in, struct reader *table, size_t count,
            struct tally *tally)
 {
-    struct buffer name;
-    buffer_init(&name, URL_BYTES_MAX + 16);
     for (size_t i = 0; i < count; i++) {
         const char *reason = NULL;
         uint64_t sequence = core->next_sequence ? core->next_sequence : 1;
-        enum item_status status = take_item(core, in, read_raw(table), &name, &reason);
+        enum item_status status = take_item(core, in, read_raw(table), &reason);
         if (status == ITEM_ACCEPTED && tally->counts[ITEM_ACCEPTED] == 0)
             tally->first = sequence;
         tally->counts[status]++;
-        write_uint(&tally->statuses, (uint64_t)status);
+        write_uint(&core->statuses, (uint64_t)status);
         if (status == ITEM_INVALID) {
             char index[24]; /* keys of a map are text (message_scan) */
             snprintf(index, sizeof index, "%zu", i);
-            write_string(&tally->reasons, index);
-            write_string(&tally->reasons, reason);
+            write_string(&core->reasons, index);
+            write_string(&core->reasons, reason);
         }
     }
-    buffer_release(&name);
 }
 
 static void
@@ -334,16 +329,16 @@ answer(struct core *core, const struct incoming *in, size_t count, const struct 
     buffer_clear(out);
     bool is_busy = tally->counts[ITEM_BUSY] > 0;
     write_header(out, MESSAGE_SUBMITTED, in->sequence, 3u + is_busy);
-    write_string(out, "statuses");
+    write_name(out, "statuses");
     write_array(out, count);
-    buffer_append(out, tally->statuses.data, tally->statuses.size);
-    write_string(out, "first");
+    buffer_append(out, core->statuses.data, core->statuses.size);
+    write_name(out, "first");
     write_uint(out, tally->first);
-    write_string(out, "reasons");
+    write_name(out, "reasons");
     write_map(out, tally->counts[ITEM_INVALID]);
-    buffer_append(out, tally->reasons.data, tally->reasons.size);
+    buffer_append(out, core->reasons.data, core->reasons.size);
     if (is_busy) {
-        write_string(out, "retry_ms");
+        write_name(out, "retry_ms");
         write_uint(out, CORE_BUSY_RETRY_MS);
     }
     struct peer *peer = peer_at(&core->roster, in->peer);
@@ -394,13 +389,11 @@ core_submit(struct core *core, struct incoming *in)
         return;
     }
     struct tally tally = {0};
-    buffer_init(&tally.statuses, CORE_BATCH_BYTES_MAX);
-    buffer_init(&tally.reasons, CORE_BATCH_BYTES_MAX);
+    buffer_clear(&core->statuses);
+    buffer_clear(&core->reasons);
     take_items(core, in, &table, count, &tally);
     totals_add_text(&core->totals, TOTAL_COUNTER, "items_known", tally.counts[ITEM_KNOWN]);
     totals_add_text(&core->totals, TOTAL_COUNTER, "items_invalid", tally.counts[ITEM_INVALID]);
     totals_add_text(&core->totals, TOTAL_COUNTER, "items_busy", tally.counts[ITEM_BUSY]);
     answer(core, in, count, &tally);
-    buffer_release(&tally.statuses);
-    buffer_release(&tally.reasons);
 }

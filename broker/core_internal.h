@@ -25,6 +25,7 @@
 #define CORE_TRIM_MAX 4096                     /* results deleted in one batch */
 #define CORE_GRANTS_MAX 2048                   /* leases granted in one turn */
 #define CORE_TASKS_BYTES_MAX ((size_t)8 << 20) /* of one TASKS message; one body always may */
+#define CORE_KEEP_BYTES_MAX ((size_t)16 << 20) /* of a buffer between two messages */
 #define CORE_META_BYTES_MAX 16384
 #define CORE_KEY_BYTES_MAX 256
 #define CORE_REASON_BYTES_MAX 512
@@ -137,6 +138,12 @@ struct core {
     struct buffer scratch; /* for one message or row at a time */
     struct buffer scratch2;
     struct buffer scratch3;
+    struct buffer canonical; /* URL or name of the item that is being taken */
+    struct buffer statuses;  /* of the message that is being taken */
+    struct buffer reasons;
+    struct buffer head;   /* of a result's row */
+    struct buffer table;  /* rows of the message that is being made */
+    struct buffer bodies; /* and its bodies, one behind the other */
 };
 
 /* One message as received, its header read. */
@@ -199,6 +206,15 @@ void core_item_write(struct buffer *out, const struct item *item);
 MUST_CHECK enum error core_item_read(struct slice map, struct item *ret_item);
 /* The key of politeness of a URL; given: what the feeder asked for, or empty. */
 struct slice core_host_key(const struct core *core, const struct url *url, struct slice given);
+
+/* Empties a buffer of the core's; its memory stays for the next message unless it is large. */
+static inline void
+core_shrink(struct buffer *buffer)
+{
+    if (buffer->capacity > CORE_KEEP_BYTES_MAX)
+        buffer_release(buffer);
+    buffer_clear(buffer);
+}
 
 /* ---- core_dispatch.c --------------------------------------------------------------------- */
 /* Grants what may go out; true when there may be more, which the next turn grants. */

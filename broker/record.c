@@ -3,26 +3,38 @@
 #include <stdio.h>
 #include <string.h>
 
+#define VARINT_BYTES_MAX 10
+
+static inline uint8_t *
+put_varint(uint8_t *to, uint64_t value)
+{
+    while (value >= 0x80) {
+        *to++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *to++ = (uint8_t)value;
+    return to;
+}
+
 void
 write_varint(struct buffer *out, uint64_t value)
 {
-    uint8_t bytes[10];
-    size_t size = 0;
-    while (value >= 0x80) {
-        bytes[size++] = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    bytes[size++] = (uint8_t)value;
-    buffer_append(out, bytes, size);
+    uint8_t bytes[VARINT_BYTES_MAX];
+    buffer_append(out, bytes, (size_t)(put_varint(bytes, value) - bytes));
 }
 
-bool
-read_varint(struct slice *bytes, uint64_t *ret_value)
+static inline bool
+get_varint(struct slice *bytes, uint64_t *ret_value)
 {
+    if (bytes->size > 0 && bytes->data[0] < 0x80) {
+        *ret_value = *bytes->data++;
+        bytes->size--;
+        return true;
+    }
     uint64_t value = 0;
-    for (size_t i = 0; i < bytes->size && i < 10; i++) {
+    for (size_t i = 0; i < bytes->size && i < VARINT_BYTES_MAX; i++) {
         uint8_t byte = bytes->data[i];
-        if (i == 9 && byte > 1)
+        if (i == VARINT_BYTES_MAX - 1 && byte > 1)
             return false;
         value |= (uint64_t)(byte & 0x7f) << (7 * i);
         if (byte < 0x80) {
@@ -35,17 +47,23 @@ read_varint(struct slice *bytes, uint64_t *ret_value)
     return false;
 }
 
+bool
+read_varint(struct slice *bytes, uint64_t *ret_value)
+{
+    return get_varint(bytes, ret_value);
+}
+
 /* A reader over one record: the first broken field makes all later ones fail. */
 struct cursor {
     struct slice rest;
     bool is_broken;
 };
 
-static uint64_t
+static inline uint64_t
 take(struct cursor *cursor, uint64_t max)
 {
     uint64_t value = 0;
-    if (cursor->is_broken || !read_varint(&cursor->rest, &value) || value > max) {
+    if (cursor->is_broken || !get_varint(&cursor->rest, &value) || value > max) {
         cursor->is_broken = true;
         return 0;
     }
@@ -76,16 +94,23 @@ write_slice(struct buffer *out, struct slice slice)
 void
 task_record_write(struct buffer *out, const struct task_record *record)
 {
-    write_varint(out, record->priority);
-    write_varint(out, record->attempts);
-    write_varint(out, record->deaths);
-    write_varint(out, record->hops);
-    write_varint(out, record->fence);
-    /* 0: no body; else its size and one. */
-    write_varint(out, record->has_body ? record->body_bytes + 1 : 0);
-    write_varint(out, (uint64_t)record->due_at);
-    write_varint(out, (uint64_t)record->wait_ms);
-    write_varint(out, (uint64_t)record->submitted_at);
+    const uint64_t numbers[] = {
+        record->priority,
+        record->attempts,
+        record->deaths,
+        record->hops,
+        record->fence,
+        /* 0: no body; else its size and one. */
+        record->has_body ? record->body_bytes + 1 : 0,
+        (uint64_t)record->due_at,
+        (uint64_t)record->wait_ms,
+        (uint64_t)record->submitted_at,
+    };
+    uint8_t bytes[(sizeof numbers / sizeof numbers[0]) * VARINT_BYTES_MAX];
+    uint8_t *to = bytes;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        to = put_varint(to, numbers[i]);
+    buffer_append(out, bytes, (size_t)(to - bytes));
     write_slice(out, record->host);
     write_varint(out, record->history_count);
     write_slice(out, record->history);

@@ -20,6 +20,7 @@
 
 #define TOTALS_NAMES_MAX 256
 #define TOTAL_NAME_BYTES_MAX 80
+#define TOTALS_RECENT 64
 
 enum total_kind {
     TOTAL_STATE, /* accepted, done, dead, cancelled, and the like: the ledger */
@@ -45,6 +46,7 @@ struct totals {
     uint32_t capacity;
     uint32_t per_kind[TOTAL_KIND_COUNT];
     struct map by_hash;
+    uint32_t recent[TOTALS_RECENT]; /* rows by a cheap look at their names; checked when used */
 };
 
 void totals_init(struct totals *totals);

@@ -12,6 +12,9 @@
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 
+/* A large local that is written before it is read: the compiler's hardening shall not zero it. */
+#define UNINITIALIZED __attribute__((uninitialized))
+
 enum error {
     OK = 0,
 #define ERROR(name, text, class) ERROR_##name,

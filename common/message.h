@@ -23,9 +23,11 @@
 #include "common/buffer.h"
 #include "common/error.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define PROTOCOL_VERSION 1
 #define MESSAGE_DEPTH_MAX 16
@@ -69,11 +71,27 @@ void write_text(struct buffer *out, struct slice text);
 void write_binary(struct buffer *out, struct slice bytes);
 void write_array(struct buffer *out, size_t count);
 void write_map(struct buffer *out, size_t pairs);
+/* A str of less than 32 bytes of ASCII: the name of a field, as a literal in the program. */
+static inline void write_name(struct buffer *out, const char *name);
 /* A whole value that is msgpack already. */
 void write_raw(struct buffer *out, struct slice value);
 
 /* The start of every header frame: [version, type, sequence, {pairs...}]; then write the pairs. */
 void write_header(struct buffer *out, enum message_type type, uint64_t sequence, size_t pairs);
+
+/* Inline, so that the length of the literal is known to the compiler. */
+static inline void
+write_name(struct buffer *out, const char *name)
+{
+    size_t size = strlen(name);
+    uint8_t *to = buffer_extend(out, 1 + size);
+
+    assert(size < 32);
+    if (to != NULL) {
+        to[0] = (uint8_t)(0xa0 | size);
+        memcpy(to + 1, name, size);
+    }
+}
 
 /* ---- reader ---------------------------------------------------------------------------- */
 

@@ -45,10 +45,15 @@ read_header(struct reader *reader, enum message_type *ret_type, uint64_t *ret_se
 static size_t
 name_find(const char *const *names, size_t count, size_t start, struct slice key)
 {
+    if (key.size == 0) {
+        return count;
+    }
     for (size_t i = 0; i < count; i++) {
         size_t index = start + i < count ? start + i : start + i - count;
 
-        if (strlen(names[index]) == key.size && memcmp(names[index], key.data, key.size) == 0) {
+        /* The first byte tells most names apart. */
+        if (names[index][0] == (char)key.data[0] && strlen(names[index]) == key.size &&
+            memcmp(names[index], key.data, key.size) == 0) {
             return index;
         }
     }
@@ -66,6 +71,55 @@ names_clear(const char *const *names, struct slice *ret_fields)
     return count;
 }
 
+#define SHORT_STRING 0xa0u /* to 0xbf: a str of 0 to 31 bytes */
+
+static inline bool
+is_short_string(const struct reader *reader, size_t *ret_size)
+{
+    size_t left = (size_t)(reader->end - reader->position);
+
+    if (left == 0 || (*reader->position & 0xe0u) != SHORT_STRING) {
+        return false;
+    }
+    *ret_size = *reader->position & 0x1fu;
+    return *ret_size < left;
+}
+
+/* A str; nearly all names are short. */
+static inline bool
+take_key(struct reader *reader, struct slice *ret_key)
+{
+    size_t size;
+
+    if (is_short_string(reader, &size)) {
+        *ret_key = slice_of(reader->position + 1, size);
+        reader->position += 1 + size;
+        return true;
+    }
+    struct value key = read_value(reader);
+
+    *ret_key = key.bytes;
+    return key.type == VALUE_STRING;
+}
+
+/* read_raw(), without a call for the smallest numbers and texts. */
+static inline struct slice
+take_raw(struct reader *reader)
+{
+    const uint8_t *start = reader->position;
+    size_t size = 0;
+
+    if (reader->position < reader->end && *start < 0x80) {
+        reader->position++;
+        return slice_of(start, 1);
+    }
+    if (is_short_string(reader, &size)) {
+        reader->position += 1 + size;
+        return slice_of(start, 1 + size);
+    }
+    return read_raw(reader);
+}
+
 void
 read_pairs(struct reader *reader, size_t pairs, const char *const *names, struct slice *ret_fields)
 {
@@ -73,15 +127,16 @@ read_pairs(struct reader *reader, size_t pairs, const char *const *names, struct
     size_t next = 0;
 
     for (size_t i = 0; i < pairs && reader->error == OK; i++) {
-        struct value key = read_value(reader);
-        struct slice raw = read_raw(reader);
+        struct slice key;
+        struct slice raw;
         size_t index;
 
-        if (key.type != VALUE_STRING) {
+        if (!take_key(reader, &key)) {
             ignore_error(header_fail(reader, ERROR_PROTOCOL)); /* the sticky error says it */
             break;
         }
-        index = name_find(names, count, next, key.bytes);
+        raw = take_raw(reader);
+        index = name_find(names, count, next, key);
         if (index < count) {
             ret_fields[index] = raw;
             next = index + 1;
@@ -102,9 +157,9 @@ read_fields(struct reader *reader, const char *const *names, struct slice *ret_f
 
 /* ---- fields ---------------------------------------------------------------------------- */
 
-/* The reader for one field; false when it is absent or nil. */
+/* The one value of a field; false when it is absent or nil. Bytes behind it are an error. */
 static bool
-field_open(struct slice field, struct reader *ret_reader)
+field_value(struct slice field, struct value *ret_value, enum error *error)
 {
     struct reader reader;
 
@@ -112,17 +167,11 @@ field_open(struct slice field, struct reader *ret_reader)
         return false;
     }
     reader_init(&reader, field);
-    if (read_value(&reader).type == VALUE_NIL) {
+    *ret_value = read_value(&reader);
+    if (ret_value->type == VALUE_NIL) {
         return false;
     }
-    reader_init(ret_reader, field);
-    return true;
-}
-
-static bool
-field_close(const struct reader *reader, enum error *error)
-{
-    if (reader_finish(reader) != OK) {
+    if (reader_finish(&reader) != OK) {
         *error = ERROR_PROTOCOL;
         return false;
     }
@@ -132,77 +181,93 @@ field_close(const struct reader *reader, enum error *error)
 uint64_t
 field_uint(struct slice field, uint64_t fallback, enum error *error)
 {
-    struct reader reader;
-    uint64_t value;
+    struct value value;
 
-    if (!field_open(field, &reader)) {
+    if (!field_value(field, &value, error)) {
         return fallback;
     }
-    value = read_uint(&reader);
-    return field_close(&reader, error) ? value : fallback;
+    if (value.type != VALUE_UINT) {
+        *error = ERROR_PROTOCOL;
+        return fallback;
+    }
+    return value.uint;
 }
 
 int64_t
 field_int(struct slice field, int64_t fallback, enum error *error)
 {
-    struct reader reader;
-    int64_t value;
+    struct value value;
 
-    if (!field_open(field, &reader)) {
+    if (!field_value(field, &value, error)) {
         return fallback;
     }
-    value = read_int(&reader);
-    return field_close(&reader, error) ? value : fallback;
+    if (value.type != VALUE_INT && (value.type != VALUE_UINT || value.uint > INT64_MAX)) {
+        *error = ERROR_PROTOCOL;
+        return fallback;
+    }
+    return value.integer;
 }
 
 bool
 field_bool(struct slice field, bool fallback, enum error *error)
 {
-    struct reader reader;
-    bool value;
+    struct value value;
 
-    if (!field_open(field, &reader)) {
+    if (!field_value(field, &value, error)) {
         return fallback;
     }
-    value = read_bool(&reader);
-    return field_close(&reader, error) ? value : fallback;
+    if (value.type != VALUE_BOOL) {
+        *error = ERROR_PROTOCOL;
+        return fallback;
+    }
+    return value.boolean;
 }
 
 double
 field_double(struct slice field, double fallback, enum error *error)
 {
+    struct value value;
     struct reader reader;
-    double value;
+    double number;
 
-    if (!field_open(field, &reader)) {
+    if (!field_value(field, &value, error)) {
         return fallback;
     }
-    value = read_double(&reader);
-    return field_close(&reader, error) ? value : fallback;
+    reader_init(&reader, field);
+    number = read_double(&reader);
+    if (reader.error != OK) {
+        *error = ERROR_PROTOCOL;
+        return fallback;
+    }
+    return number;
 }
 
 struct slice
 field_string(struct slice field, enum error *error)
 {
-    struct reader reader;
-    struct slice value;
+    struct value value;
 
-    if (!field_open(field, &reader)) {
+    if (!field_value(field, &value, error)) {
         return slice_of(NULL, 0);
     }
-    value = read_string(&reader);
-    return field_close(&reader, error) ? value : slice_of(NULL, 0);
+    if (value.type != VALUE_STRING) {
+        *error = ERROR_PROTOCOL;
+        return slice_of(NULL, 0);
+    }
+    return value.bytes;
 }
 
 struct slice
 field_binary(struct slice field, enum error *error)
 {
-    struct reader reader;
-    struct slice value;
+    struct value value;
 
-    if (!field_open(field, &reader)) {
+    if (!field_value(field, &value, error)) {
         return slice_of(NULL, 0);
     }
-    value = read_binary(&reader);
-    return field_close(&reader, error) ? value : slice_of(NULL, 0);
+    if (value.type != VALUE_STRING && value.type != VALUE_BINARY) {
+        *error = ERROR_PROTOCOL;
+        return slice_of(NULL, 0);
+    }
+    return value.bytes;
 }

@@ -31,7 +31,7 @@ finish(struct url_parser *parser, struct url *ret_url)
 static enum error
 parse_clean(const struct url *base, struct slice text, struct url *ret_url, url_reason *ret_reason)
 {
-    struct url_parser parser;
+    struct url_parser parser UNINITIALIZED; /* 2 KB of text */
     url_reason reason = NULL;
     url_parser_init(&parser, base, text);
     /* A long data: URL is refused by its scheme, which says more. */
@@ -56,7 +56,7 @@ static enum error
 parse_stripped(const struct url *base, struct slice text, struct url *ret_url,
                url_reason *ret_reason)
 {
-    uint8_t copy[URL_INPUT_BYTES_MAX + 1];
+    uint8_t copy[URL_INPUT_BYTES_MAX + 1] UNINITIALIZED;
     size_t size = 0;
     for (size_t i = 0; i < text.size && size < sizeof copy; i++) {
         uint8_t byte = text.data[i];

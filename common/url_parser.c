@@ -400,7 +400,9 @@ url_parser_init(struct url_parser *parser, const struct url *base, struct slice 
     parser->base = base;
     parser->at = text.data;
     parser->end = text.data + text.size;
+    parser->scheme = URL_HTTP;
     parser->port = 0;
+    parser->host_start = parser->host_size = parser->path_start = 0;
     parser->query_start = URL_NO_QUERY;
     url_writer_init(&parser->writer);
 }
