@@ -119,7 +119,7 @@ Test(extract_loose, the_headline_is_without_the_site_and_as_the_heading_has_it)
 
 #define CARD(name, price)                                                                        \
     "<li class=card><div class='teaser related'><a href=/x>" name "</a><span>" price "</span></" \
-                                                                                     "div>"
+    "div>"
 
 struct kept_case {
     const char *html;
