@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "broker/store_format.h"
@@ -96,22 +98,42 @@ store_lmdb_entry(struct store_lmdb *lmdb, enum store_table table, const MDB_val 
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
+static int
+cursor_of(struct store_lmdb *lmdb, struct store_lmdb_writer *writer, enum store_table table,
+          MDB_cursor **ret_cursor)
+{
+    MDB_cursor **cursor = &writer->cursors[table];
+    int code = MDB_SUCCESS;
+
+    if (*cursor == NULL) {
+        code = mdb_cursor_open(writer->txn, lmdb->tables[table], cursor);
+    }
+    *ret_cursor = *cursor;
+    return code;
+}
+
 int
-store_lmdb_put(struct store_lmdb *lmdb, MDB_txn *txn, const struct store_row *row)
+store_lmdb_put(struct store_lmdb *lmdb, struct store_lmdb_writer *writer,
+               const struct store_row *row)
 {
     MDB_val key = {.mv_size = row->key.size, .mv_data = (void *)(uintptr_t)row->key.data};
     MDB_val data = {.mv_size = VALUE_HEAD_BYTES + row->value.size};
     uint64_t *next_key = &lmdb->next_keys[row->table];
     bool is_last = store_table_is_number(row->table) && row->number >= *next_key;
-    int code = MDB_KEYEXIST;
+    MDB_cursor *cursor;
+    int code = cursor_of(lmdb, writer, row->table, &cursor);
 
+    if (code != MDB_SUCCESS) {
+        return code;
+    }
+    code = MDB_KEYEXIST;
     /* Appending fills pages to the brim instead of splitting them in halves. */
     if (is_last) {
-        code = mdb_put(txn, lmdb->tables[row->table], &key, &data, MDB_RESERVE | MDB_APPEND);
+        code = mdb_cursor_put(cursor, &key, &data, MDB_RESERVE | MDB_APPEND);
     }
     if (code == MDB_KEYEXIST) {
         data.mv_size = VALUE_HEAD_BYTES + row->value.size;
-        code = mdb_put(txn, lmdb->tables[row->table], &key, &data, MDB_RESERVE);
+        code = mdb_cursor_put(cursor, &key, &data, MDB_RESERVE);
     }
     if (code != MDB_SUCCESS) {
         return code;
@@ -124,48 +146,48 @@ store_lmdb_put(struct store_lmdb *lmdb, MDB_txn *txn, const struct store_row *ro
 }
 
 static int
-delete_row(struct store_lmdb *lmdb, MDB_txn *txn, const struct store_row *row)
+delete_row(MDB_cursor *cursor, const struct store_row *row)
 {
     MDB_val key = {.mv_size = row->key.size, .mv_data = (void *)(uintptr_t)row->key.data};
-    int code = mdb_del(txn, lmdb->tables[row->table], &key, NULL);
+    MDB_val data;
+    int code = mdb_cursor_get(cursor, &key, &data, MDB_SET);
 
+    if (code == MDB_SUCCESS) {
+        code = mdb_cursor_del(cursor, 0);
+    }
     return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
 }
 
 static int
-delete_range(struct store_lmdb *lmdb, MDB_txn *txn, const struct store_row *row)
+delete_range(MDB_cursor *cursor, const struct store_row *row)
 {
     MDB_val key = {.mv_size = row->key.size, .mv_data = (void *)(uintptr_t)row->key.data};
     MDB_val data;
-    MDB_cursor *cursor;
-    int code = mdb_cursor_open(txn, lmdb->tables[row->table], &cursor);
+    int code = mdb_cursor_get(cursor, &key, &data, MDB_SET_RANGE);
 
-    if (code != MDB_SUCCESS) {
-        return code;
-    }
-    code = mdb_cursor_get(cursor, &key, &data, MDB_SET_RANGE);
     while (code == MDB_SUCCESS && store_number_decode(key.mv_data) <= row->last) {
         code = mdb_cursor_del(cursor, 0);
         if (code == MDB_SUCCESS) {
             code = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
         }
     }
-    mdb_cursor_close(cursor);
     return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
 }
 
 static int
-apply_row(struct store_lmdb *lmdb, MDB_txn *txn, const struct store_row *row)
+apply_row(struct store_lmdb *lmdb, struct store_lmdb_writer *writer, const struct store_row *row)
 {
-    switch (row->kind) {
-    case STORE_ROW_PUT:
-        return store_lmdb_put(lmdb, txn, row);
-    case STORE_ROW_DELETE:
-        return delete_row(lmdb, txn, row);
-    case STORE_ROW_DELETE_RANGE:
-        return delete_range(lmdb, txn, row);
+    MDB_cursor *cursor;
+    int code;
+
+    if (row->kind == STORE_ROW_PUT) {
+        return store_lmdb_put(lmdb, writer, row);
     }
-    return EINVAL;
+    code = cursor_of(lmdb, writer, row->table, &cursor);
+    if (code != MDB_SUCCESS) {
+        return code;
+    }
+    return row->kind == STORE_ROW_DELETE ? delete_row(cursor, row) : delete_range(cursor, row);
 }
 
 /* After a failed write nothing more is written: what the kernel holds of the file is unknown (I10).
@@ -229,10 +251,10 @@ store_lmdb_commit(struct store *store, const struct store_batch *batch)
 {
     struct store_lmdb *lmdb = store_lmdb_of(store);
     uint64_t before = last_transaction(lmdb);
+    struct store_lmdb_writer writer = {0};
     struct store_row row;
     size_t cursor = 0;
     int dead = 0;
-    MDB_txn *txn;
     int code;
 
     if (lmdb->is_stopped || lmdb->is_read_only) {
@@ -242,18 +264,18 @@ store_lmdb_commit(struct store *store, const struct store_batch *batch)
         /* A reader that died would keep pages from being used again. Failing costs only space. */
         mdb_reader_check(lmdb->env, &dead);
     }
-    code = mdb_txn_begin(lmdb->env, NULL, 0, &txn);
+    code = mdb_txn_begin(lmdb->env, NULL, 0, &writer.txn);
     if (code != MDB_SUCCESS) {
         return stop(lmdb, "begin a batch", code);
     }
     while (code == MDB_SUCCESS && store_batch_next(batch, &cursor, &row)) {
-        code = apply_row(lmdb, txn, &row);
+        code = apply_row(lmdb, &writer, &row);
     }
     if (code != MDB_SUCCESS) {
-        mdb_txn_abort(txn);
+        mdb_txn_abort(writer.txn);
         return stop(lmdb, "write", code);
     }
-    code = mdb_txn_commit(txn);
+    code = mdb_txn_commit(writer.txn);
     if (code != MDB_SUCCESS) {
         return stop(lmdb, "write", code);
     }
@@ -377,11 +399,32 @@ store_lmdb_scan(struct store *store, enum store_table table, struct slice from, 
     return code == MDB_NOTFOUND ? OK : store_lmdb_error(code);
 }
 
+/* A cursor that knows the page of the key before finds its neighbours without a search. The kept
+ * ones belong to the kept transaction. */
+static int
+read_cursor(struct store_lmdb *lmdb, MDB_txn *txn, enum store_table table, MDB_cursor **ret_cursor)
+{
+    MDB_cursor **kept = &lmdb->cursors[table];
+
+    if (txn != lmdb->reader) {
+        return mdb_cursor_open(txn, lmdb->tables[table], ret_cursor);
+    }
+    if (*kept != NULL) {
+        *ret_cursor = *kept;
+        return mdb_cursor_renew(txn, *kept);
+    }
+    int code = mdb_cursor_open(txn, lmdb->tables[table], kept);
+
+    *ret_cursor = *kept;
+    return code;
+}
+
 static enum error
 store_lmdb_read(struct store *store, enum store_table table, const uint64_t *keys, size_t key_count,
                 store_visit_fn *visit, void *context)
 {
     struct store_lmdb *lmdb = store_lmdb_of(store);
+    MDB_cursor *cursor = NULL;
     bool is_wanted = true;
     MDB_txn *txn;
     int code = read_begin(lmdb, &txn);
@@ -389,14 +432,15 @@ store_lmdb_read(struct store *store, enum store_table table, const uint64_t *key
     if (code != MDB_SUCCESS) {
         return store_lmdb_error(code);
     }
-    for (size_t i = 0; i < key_count && is_wanted; i++) {
+    code = read_cursor(lmdb, txn, table, &cursor);
+    for (size_t i = 0; i < key_count && is_wanted && code == MDB_SUCCESS; i++) {
         uint8_t bytes[STORE_NUMBER_BYTES];
         struct store_entry entry = {.key = slice_of(bytes, sizeof(bytes)), .number = keys[i]};
         MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes};
         MDB_val data;
 
         store_number_encode(keys[i], bytes);
-        code = mdb_get(txn, lmdb->tables[table], &key, &data);
+        code = mdb_cursor_get(cursor, &key, &data, MDB_SET);
         if (code == MDB_SUCCESS) {
             entry = store_lmdb_entry(lmdb, table, &key, &data);
         } else if (code != MDB_NOTFOUND) {
@@ -404,6 +448,9 @@ store_lmdb_read(struct store *store, enum store_table table, const uint64_t *key
         }
         code = MDB_SUCCESS;
         is_wanted = visit(context, &entry);
+    }
+    if (cursor != NULL && txn != lmdb->reader) {
+        mdb_cursor_close(cursor);
     }
     read_end(lmdb, txn);
     return store_lmdb_error(code);
@@ -462,6 +509,11 @@ store_lmdb_close(struct store *store)
 {
     struct store_lmdb *lmdb = store_lmdb_of(store);
 
+    for (unsigned table = 0; table < STORE_TABLE_COUNT; table++) {
+        if (lmdb->cursors[table] != NULL) {
+            mdb_cursor_close(lmdb->cursors[table]);
+        }
+    }
     if (lmdb->reader != NULL) {
         mdb_txn_abort(lmdb->reader);
     }

@@ -42,6 +42,7 @@ struct store_lmdb {
 
     /* the reader's: one transaction, used again and again and reset in between */
     MDB_txn *reader;
+    MDB_cursor *cursors[STORE_TABLE_COUNT]; /* of that transaction; NULL until needed */
     atomic_flag is_reader_taken;
 
     _Atomic uint64_t corrupt_rows;
@@ -54,8 +55,16 @@ extern const struct store_functions store_lmdb_functions;
 /* The error for a code of LMDB's, which may be an errno. */
 enum error store_lmdb_error(int code);
 
+/* A transaction that writes, with a cursor for each table it has touched: rows that stand on one
+ * page are found without a search from the root. LMDB frees the cursors when it ends. */
+struct store_lmdb_writer {
+    MDB_txn *txn;
+    MDB_cursor *cursors[STORE_TABLE_COUNT];
+};
+
 /* Puts one row in a transaction; gives a code of LMDB's. */
-int store_lmdb_put(struct store_lmdb *lmdb, MDB_txn *txn, const struct store_row *row);
+int store_lmdb_put(struct store_lmdb *lmdb, struct store_lmdb_writer *writer,
+                   const struct store_row *row);
 
 /* A row as it is shown: the value when it verifies, else is_corrupt, which is counted. */
 struct store_entry store_lmdb_entry(struct store_lmdb *lmdb, enum store_table table,

@@ -100,7 +100,9 @@ put_format(struct store_lmdb *lmdb, MDB_txn *txn)
     uint8_t value[STORE_FORMAT_BYTES];
     struct store_row row = store_format_row(value);
 
-    return store_lmdb_put(lmdb, txn, &row);
+    struct store_lmdb_writer writer = {.txn = txn};
+
+    return store_lmdb_put(lmdb, &writer, &row);
 }
 
 static enum error
