@@ -10,17 +10,15 @@
 
 #include "common/url_host.h"
 
-struct fingerprint
-fingerprint_of(struct slice domain, struct slice text)
+#define LENGTH_BYTES 8
+#define SHORT_BYTES_MAX 512 /* hardly a URL is longer */
+
+static struct fingerprint
+fingerprint_of_parts(struct slice length, struct slice domain, struct slice text)
 {
     XXH3_state_t state;
-    uint8_t length[8];
-    /* The length keeps "ab" + "c" apart from "a" + "bc"; little-endian on every machine. */
-    for (size_t i = 0; i < sizeof length; i++) {
-        length[i] = (uint8_t)((uint64_t)domain.size >> (8 * i));
-    }
     XXH3_128bits_reset(&state);
-    XXH3_128bits_update(&state, length, sizeof length);
+    XXH3_128bits_update(&state, length.data, length.size);
     if (domain.size > 0) {
         XXH3_128bits_update(&state, domain.data, domain.size);
     }
@@ -28,6 +26,30 @@ fingerprint_of(struct slice domain, struct slice text)
         XXH3_128bits_update(&state, text.data, text.size);
     }
     XXH128_hash_t hash = XXH3_128bits_digest(&state);
+    return (struct fingerprint){.high = hash.high64, .low = hash.low64};
+}
+
+struct fingerprint
+fingerprint_of(struct slice domain, struct slice text)
+{
+    /* The length keeps "ab" + "c" apart from "a" + "bc"; little-endian on every machine. */
+    uint8_t bytes[SHORT_BYTES_MAX] UNINITIALIZED;
+    for (size_t i = 0; i < LENGTH_BYTES; i++) {
+        bytes[i] = (uint8_t)((uint64_t)domain.size >> (8 * i));
+    }
+    size_t room = sizeof bytes - LENGTH_BYTES;
+    if (domain.size > room || text.size > room - domain.size) {
+        return fingerprint_of_parts(slice_of(bytes, LENGTH_BYTES), domain, text);
+    }
+    /* Joined and hashed at once: the same hash for a third of the time. */
+    uint8_t *to = bytes + LENGTH_BYTES;
+    if (domain.size > 0) {
+        to = mempcpy(to, domain.data, domain.size);
+    }
+    if (text.size > 0) {
+        to = mempcpy(to, text.data, text.size);
+    }
+    XXH128_hash_t hash = XXH3_128bits(bytes, (size_t)(to - bytes));
     return (struct fingerprint){.high = hash.high64, .low = hash.low64};
 }
 
