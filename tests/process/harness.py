@@ -370,7 +370,13 @@ http {{
   server {{ {listen} root {self.root}/$server_addr; }}
 }}
 """)
-        kit.start("nginx", ["/usr/sbin/nginx", "-c", config], is_ours=False)
+        # Its stamps are the proof of politeness, and it takes them once for each turn of its loop:
+        # with a priority like the programs it watches, a turn lasts up to 17 ms when they are busy.
+        first = ["chrt", "-f", "10"]
+        self.is_witness = subprocess.run([*first, "true"], capture_output=True,
+                                         check=False).returncode == 0
+        kit.start("nginx", [*(first if self.is_witness else []), "/usr/sbin/nginx", "-c", config],
+                  is_ours=False)
 
         def is_up():
             with socket.socket() as probe:
