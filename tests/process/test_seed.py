@@ -76,7 +76,7 @@ def main():
         by_url = check_once(read_results(output))
         check(len(by_url) == 2 and url in by_url, f"{sorted(by_url)}")
         check_page(by_url[url], expected, source, url)
-        check_document(by_url[f"file://{DATA / 'defector.txt'}"], expected)
+        check_document(by_url[f"file://{(DATA / 'defector.txt').resolve()}"], expected)
         say(f"{len(expected['paragraphs'])} paragraphs of the page exactly, and all in the document")
 
 
