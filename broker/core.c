@@ -94,7 +94,7 @@ core_destroy(struct core *core)
     for (uint32_t i = 0; i < core->collector_count; i++)
         free(core->collectors[i].deliveries);
     free(core->collectors);
-    free(core->dirty_hosts);
+    core_release_hosts(core);
     scheduler_release(&core->scheduler);
     hosts_release(&core->hosts);
     leases_release(&core->leases);
@@ -166,24 +166,6 @@ core_answer_later(struct core *core, uint32_t peer, struct slice answer)
 }
 
 void
-core_host_dirty(struct core *core, uint32_t host)
-{
-    struct host *row = host_at(&core->hosts, host);
-    if (row->is_dirty)
-        return;
-    if (core->dirty_host_count == core->dirty_host_capacity) {
-        uint32_t capacity = core->dirty_host_capacity ? core->dirty_host_capacity * 2 : 64;
-        uint32_t *larger = realloc(core->dirty_hosts, capacity * sizeof *larger);
-        if (!larger)
-            return; /* its next change brings it here again */
-        core->dirty_hosts = larger;
-        core->dirty_host_capacity = capacity;
-    }
-    row->is_dirty = true;
-    core->dirty_hosts[core->dirty_host_count++] = host;
-}
-
-void
 core_window_dirty(struct core *core, uint32_t peer)
 {
     struct peer *row = peer_at(&core->roster, peer);
@@ -191,37 +173,6 @@ core_window_dirty(struct core *core, uint32_t peer)
         return; /* a worker's answers need not outlive the process: HELLO names its leases */
     row->is_window_dirty = true;
     core->is_any_window_dirty = true;
-}
-
-static void
-write_hosts(struct core *core, struct core_time time, struct store_batch *rows)
-{
-    for (uint32_t i = 0; i < core->dirty_host_count; i++) {
-        uint32_t host = core->dirty_hosts[i];
-        struct host *row = host_at(&core->hosts, host);
-        row->is_dirty = false;
-        bool is_blocked = row->blocked_until_ms > time.now_ms;
-        int64_t left_ms = is_blocked ? row->blocked_until_ms - time.now_ms : 0;
-        const struct host_record record = {
-            .blocked_until_at = is_blocked ? time.wall_ms + left_ms : 0,
-            .blocked_ms = left_ms,
-            .failures = row->failures,
-            .gap_ms = row->gap_ms,
-            .done = row->done,
-            .failed = row->failed,
-            .bytes = row->bytes,
-        };
-        buffer_clear(&core->scratch);
-        host_record_write(&core->scratch, &record);
-        /* A key cannot be empty: every name is kept behind one byte. */
-        buffer_clear(&core->scratch2);
-        buffer_append_byte(&core->scratch2, '.');
-        struct slice name = host_name(&core->hosts, host);
-        buffer_append(&core->scratch2, name.data, name.size);
-        store_batch_put_bytes(rows, STORE_HOSTS, buffer_slice(&core->scratch2),
-                              buffer_slice(&core->scratch));
-    }
-    core->dirty_host_count = 0;
 }
 
 static void
@@ -272,7 +223,7 @@ core_seal(struct core *core, struct core_time time, uint64_t *ret_number)
     totals_set_text(&core->totals, TOTAL_STATE, "trimmed", core->trimmed);
     totals_set_text(&core->totals, TOTAL_STATE, "sequence", core->next_sequence);
     totals_write(&core->totals, batch->rows);
-    write_hosts(core, time, batch->rows);
+    core_write_hosts(core, time, batch->rows);
     write_windows(core, batch->rows);
     write_collectors(core, batch->rows);
     if (batch->fingerprints.size > 0)

@@ -98,7 +98,7 @@ count_ending(struct core *core, const struct ending *ending, uint32_t host, bool
         row->done++;
     else
         row->failed++;
-    core_host_dirty(core, host);
+    core_host_counted(core, host);
 }
 
 enum error

@@ -7,6 +7,7 @@
 #define THRESH_BROKER_CORE_INTERNAL_H
 
 #include "broker/core.h"
+#include "broker/host_sums.h"
 #include "broker/hosts.h"
 #include "broker/leases.h"
 #include "broker/record.h"
@@ -118,9 +119,10 @@ struct core {
     uint64_t set_aside;
     uint64_t dead_changed; /* number of the batch that last took dead letters away */
 
-    uint32_t *dirty_hosts;
+    uint32_t *dirty_hosts; /* their rows wait to be written */
     uint32_t dirty_host_count;
     uint32_t dirty_host_capacity;
+    struct host_sums host_sums;
     bool is_any_window_dirty;
     uint32_t absent_workers; /* of the last boot, not heard of yet */
     int64_t takeover_until_ms;
@@ -169,7 +171,6 @@ void core_answer_later(struct core *core, uint32_t peer, struct slice answer);
 void core_send_header(struct core *core, uint32_t peer, const struct buffer *header);
 void core_refuse(struct core *core, const struct incoming *in, const char *code,
                  const char *reason);
-void core_host_dirty(struct core *core, uint32_t host);
 /* What a body number of a table points to; data NULL when there is no such frame. */
 struct slice core_body(const struct incoming *in, uint64_t number);
 void core_task_id(const struct core *core, uint64_t sequence, char *ret_text);
@@ -216,6 +217,14 @@ core_shrink(struct buffer *buffer)
         buffer_release(buffer);
     buffer_clear(buffer);
 }
+
+/* ---- core_hosts.c ------------------------------------------------------------------------ */
+/* More than the sums of a host has changed: its row is written with this batch. */
+void core_host_dirty(struct core *core, uint32_t host);
+/* Its sums have changed. */
+void core_host_counted(struct core *core, uint32_t host);
+void core_write_hosts(struct core *core, struct core_time time, struct store_batch *rows);
+void core_release_hosts(struct core *core);
 
 /* ---- core_dispatch.c --------------------------------------------------------------------- */
 /* Grants what may go out; true when there may be more, which the next turn grants. */

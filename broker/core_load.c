@@ -46,12 +46,32 @@ start_gap(const struct load *load, uint32_t host)
         host_at(hosts, host)->next_ms = load->time.now_ms + host_gap_ms(hosts, host);
 }
 
+static void
+start_gap_of(void *context, uint32_t host)
+{
+    start_gap(context, host);
+}
+
+/* The sums of many hosts. */
+static bool
+load_host_sums(struct load *load, const struct store_entry *entry)
+{
+    struct core *core = load->core;
+    enum error error = host_sums_load(&core->host_sums, &core->hosts, entry->key, entry->value,
+                                      start_gap_of, load);
+    if (error != ERROR_CORRUPT) /* else the hosts' own rows tell what they were before */
+        load->error = error;
+    return load->error == OK;
+}
+
 static bool
 load_host(void *context, const struct store_entry *entry)
 {
     struct load *load = context;
     struct core *core = load->core;
     struct host_record record;
+    if (host_sums_is_row(entry->key))
+        return load_host_sums(load, entry);
     if (entry->is_corrupt || entry->key.size < 1 || host_record_read(entry->value, &record))
         return true; /* its politeness starts anew; counted by the store */
     uint32_t host = 0;
@@ -60,9 +80,7 @@ load_host(void *context, const struct store_entry *entry)
     if (load->error)
         return false;
     struct host *row = host_at(&core->hosts, host);
-    row->done = record.done;
-    row->failed = record.failed;
-    row->bytes = record.bytes;
+    host_sums_raise(row, record.done, record.failed, record.bytes);
     row->gap_ms = record.gap_ms > INT32_MAX ? INT32_MAX : (int32_t)record.gap_ms;
     row->failures = record.failures > UINT16_MAX ? UINT16_MAX : (uint16_t)record.failures;
     if (record.blocked_until_at > load->time.wall_ms)

@@ -7,7 +7,6 @@
 #include <xxhash.h>
 
 #define NAMES_BYTES_MAX ((size_t)UINT32_MAX)
-#define NAME_BYTES_MAX 253
 
 /* The hash of a name, stepped on past names that share it; 0 is not a key of the map. */
 static uint64_t
@@ -108,7 +107,7 @@ hosts_lookup(const struct hosts *hosts, struct slice name)
 enum error
 hosts_find(struct hosts *hosts, struct slice name, uint32_t *ret_host)
 {
-    assert(name.size <= NAME_BYTES_MAX);
+    assert(name.size <= HOST_NAME_BYTES_MAX);
     uint64_t hash = 0;
     uint32_t host = search(hosts, name, &hash);
     if (host == HOST_NONE)

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #define HOSTS_MAX 100000000U
+#define HOST_NAME_BYTES_MAX 253
 #define HOST_NONE UINT32_MAX
 #define HOST_DOCUMENTS 0U
 
@@ -43,7 +44,9 @@ struct host {
     uint16_t in_flight;
     uint16_t failures; /* incidents in a row */
     uint8_t name_bytes;
-    bool is_dirty; /* its row waits to be written */
+    bool is_dirty;   /* its row waits to be written */
+    bool is_changed; /* its sums have changed since the last batch; host_sums.h */
+    bool is_logged;  /* its sums are newer than its row */
 };
 
 struct hosts_options {
