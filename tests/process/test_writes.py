@@ -107,6 +107,9 @@ def kill_at(kit, call, number):
     tracer.wait_line("attached")
     workload = Workload(kit)
     wait_for(lambda: workload.advance() or workload.is_done() or not broker.is_running(), text)
+    # A write may come after the last answer: who lives when nobody looks on any more has survived.
+    tracer.popen.terminate()
+    tracer.exit_code()
     is_killed = not broker.is_running()
     if is_killed:
         check(broker.popen.returncode == -9, f"{text}: ended with {broker.popen.returncode}")
@@ -115,8 +118,6 @@ def kill_at(kit, call, number):
         status = kit.status()
         check_ledger(status)
         check(status["tasks"]["accepted"] >= len(acknowledged), f"{text}: {status['tasks']}")
-    tracer.popen.terminate()
-    tracer.exit_code()
     finish(kit, broker, workload, text)
     workload.close()
     return is_killed
